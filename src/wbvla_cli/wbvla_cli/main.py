@@ -1,0 +1,73 @@
+"""The ``wbvla`` command: a door to each room, opened only when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """``module:main(argv) -> exit code``, what it is for, and the extra that it needs, if any."""
+
+    module: str
+    summary: str
+    extra: str = ""
+
+
+COMMANDS: dict[str, Command] = {
+    "demo": Command("wbvla_cli.demo", "run the whole graph in simulation and leave bag, report and video"),
+    "launch": Command("wbvla_cli.launch", "start the graph: wbvla launch x2 [sim:=true record:=false ...]"),
+    "doctor": Command("wbvla_cli.doctor", "list what is missing or disagrees; moves nothing"),
+    "top": Command("wbvla_cli.top", "live table of every node and topic: rate, age, latency, state"),
+    "bench": Command("wbvla_cli.bench", "measure against a peer or a limit: wbvla bench NAME"),
+    "lmo": Command("wbvla_training.lmo.cli", "train, evaluate, export and play the locomotion policy", "train"),
+}
+
+
+def usage() -> str:
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items())
+    return (
+        "usage: wbvla COMMAND [ARGUMENTS]\n\n"
+        "Whole-body vision-language-action control of a humanoid: simulate, drive, record, train, deploy.\n\n"
+        f"commands:\n{rows}\n\n"
+        "wbvla COMMAND --help tells more. First steps: wbvla doctor, then wbvla demo."
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns its exit code (2 for a wrong call)."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if argv else 2
+    name, rest = argv[0], argv[1:]
+    if name not in COMMANDS:
+        print(f"wbvla: there is no command '{name}'; choose one of {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    command = COMMANDS[name]
+    try:
+        module = importlib.import_module(command.module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("wbvla"):
+            raise
+        extra = f"[{command.extra}]" if command.extra else ""
+        print(
+            f"wbvla {name}: the Python package '{error.name}' is missing; run 'make setup' in the checkout, "
+            f"or pip install -e '.{extra}'", file=sys.stderr,
+        )
+        return 3
+    try:
+        return int(module.main(rest) or 0)
+    except KeyboardInterrupt:
+        print(f"\nwbvla {name}: stopped", file=sys.stderr)
+        return 130
+    except (OSError, ValueError) as error:
+        print(f"wbvla {name}: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
