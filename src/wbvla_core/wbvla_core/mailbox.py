@@ -1,7 +1,7 @@
 """The mailbox between driver and plant: newest PlantCommand one way, newest PlantReading the other.
 
-Arrays are fixed by the RobotSpec, whose hash both sides must share. Stamps are the ROS wall clock in nanoseconds
-and are made by the callers. See ``shared_slots`` for how a message stays whole.
+Arrays are fixed by the RobotSpec, whose hash both sides must share. Stamps are the ROS wall clock in
+nanoseconds and are made by the callers. See ``shared_slots`` for how a message stays whole.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Latest-value slots in a shared-memory file, for two processes that must not wait for each other.
 
-A file holds a header and a few slots. A slot keeps the newest message of one writer in two buffers: the writer
-fills the buffer that is not current and then moves the slot's counter on, so a writer killed at any point leaves the
-previous message whole. A reader copies the current buffer and takes it only if counter and checksum agree; the
-checksum also covers processors that reorder stores. Nothing blocks, and a reader gives up after a bounded number of
-attempts.
+A file holds a header and a few slots. A slot keeps the newest message of one writer in two buffers: the
+writer fills the buffer that is not current and then moves the slot's counter on, so a writer killed at any
+point leaves the previous message whole. A reader copies the current buffer and takes it only if counter and
+checksum agree; the checksum also covers processors that reorder stores. Nothing blocks, and a reader gives
+up after a bounded number of attempts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ _STAMP = struct.Struct("@QII")
 
 
 class MailboxError(RuntimeError):
-    """A shared file is missing, owned by another process, or does not fit; the text says which and what to do."""
+    """A shared file is missing, owned by another process, or does not fit; the text says which and what to
+    do.
+    """
 
 
 def shared_directory() -> Path:
@@ -88,7 +90,9 @@ class Slot:
         self._counter[0] = counter
 
     def read(self) -> tuple[int, bytes] | None:
-        """Newest message and its counter; None when there is none or every attempt met a write (see ``torn``)."""
+        """Newest message and its counter; None when there is none or every attempt met a write (see
+        ``torn``).
+        """
         for _ in range(READ_ATTEMPTS):
             counter = self._counter[0]
             if counter == 0:
@@ -127,8 +131,8 @@ class SharedSlots:
     def create(cls, name: str, kind: str, tag: str, sizes: tuple[int, ...]) -> SharedSlots:
         """Own the file of ``name``: made anew, or taken over (and emptied) when its owner is gone.
 
-        ``kind`` and ``tag`` (16 ASCII characters at most) must match in ``open``; ``sizes`` are payload bytes.
-        Raises MailboxError when a living process owns it.
+        ``kind`` and ``tag`` (16 ASCII characters at most) must match in ``open``; ``sizes`` are payload
+        bytes. Raises MailboxError when a living process owns it.
         """
         path = shared_path(name)
         while True:
