@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from wbvla_core.timing import NS_PER_MS, NS_PER_S, DeadlineTimer, LatencyHistogram, RateMeter, RollingLatency
 
 from wbvla_core import realtime
-from wbvla_core.timing import NS_PER_MS, NS_PER_S, DeadlineTimer, LatencyHistogram, RateMeter, RollingLatency
 
 
 class FakeTime:
@@ -115,7 +115,9 @@ def test_histogram_takes_the_extremes():
     histogram.record(-5)
     assert histogram.percentile_ns(50) == 0
     histogram.record(10**15)
-    assert histogram.percentile_ns(100) == pytest.approx(histogram.FIRST_NS * histogram.GROWTH ** (histogram.BINS - 1))
+    assert histogram.percentile_ns(100) == pytest.approx(
+        histogram.FIRST_NS * histogram.GROWTH ** (histogram.BINS - 1)
+    )
     histogram.clear()
     assert histogram.count == 0 and math.isnan(histogram.percentile_ns(99))
 
@@ -176,5 +178,5 @@ def test_memory_is_not_locked_under_a_finite_limit(monkeypatch):
 
 def test_realtime_priority_zero_changes_nothing_and_nonsense_is_refused():
     assert not realtime.enter_realtime(0).fifo
-    with pytest.raises(ValueError, match="0..99"):
+    with pytest.raises(ValueError, match="priority"):
         realtime.enter_realtime(100)

@@ -7,8 +7,8 @@ import os
 import resource
 from dataclasses import dataclass
 
-# Linux <sys/mman.h> and <sys/prctl.h>. ONFAULT locks pages when they are first used: without it every thread stack and
-# library mapping would become resident at once.
+# Linux <sys/mman.h> and <sys/prctl.h>. ONFAULT locks pages when they are first used: without it every thread
+# stack and library mapping would become resident at once.
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 _PR_SET_TIMERSLACK = 29
 
@@ -23,7 +23,7 @@ class Realtime:
 
 
 def enter_realtime(priority: int) -> Realtime:
-    """Give the calling thread SCHED_FIFO ``priority`` (1..99; 0 leaves the scheduler alone) and lock the process' memory.
+    """Give the calling thread SCHED_FIFO ``priority`` (1..99; 0: leave all as it is) and lock the memory.
 
     Never raises for lack of permission: the message then says what is missing and how to grant it.
     """
@@ -43,13 +43,13 @@ def _try_fifo(priority: int) -> tuple[bool, str]:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
     except (AttributeError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        return False, f"SCHED_FIFO not granted ({reason}; needs CAP_SYS_NICE or an rtprio limit of {priority} or more)"
+        return False, f"SCHED_FIFO not granted ({reason}; needs CAP_SYS_NICE or rtprio limit {priority})"
     return True, f"SCHED_FIFO priority {priority}"
 
 
 def _try_lock_memory(libc: ctypes.CDLL) -> tuple[bool, str]:
     soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    # With a finite limit the call may succeed and a later allocation fail, which would kill the process in flight.
+    # With a finite limit the call may succeed and a later allocation fail, killing the process in flight.
     if soft != resource.RLIM_INFINITY and os.geteuid() != 0:
         return False, f"memory not locked (memlock limit is {soft} bytes; needs unlimited)"
     if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0:

@@ -1,10 +1,12 @@
 """Deadlines, latencies and rates of control loops.
 
-Nothing here reads a clock unless the caller hands one over: ``DeadlineTimer`` takes clock and sleep as arguments (their
-defaults are the machine's monotonic clock), the meters take ``now_ns``. All times are integer nanoseconds.
+Nothing here reads a clock unless the caller hands one over: ``DeadlineTimer`` takes clock and sleep as
+arguments (their defaults are the machine's monotonic clock), the meters take ``now_ns``. All times are
+integer nanoseconds.
 
-Definitions used everywhere: *rate* is the median over 1 s windows; *lateness* is tick start minus deadline; a tick is
-*missed* when its command was published after the next deadline, or when its deadline passed without a tick.
+Definitions used everywhere: *rate* is the median over 1 s windows; *lateness* is tick start minus deadline; a
+tick is *missed* when its command was published after the next deadline, or its deadline passed without a
+tick.
 """
 
 from __future__ import annotations
@@ -13,16 +15,16 @@ import math
 import time
 from array import array
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 from wbvla_core.realtime import Realtime, enter_realtime
 
 __all__ = [
-    "DeadlineTimer",
-    "LatencyHistogram",
     "NS_PER_MS",
     "NS_PER_S",
+    "DeadlineTimer",
+    "LatencyHistogram",
     "RateMeter",
     "Realtime",
     "RollingLatency",
@@ -36,7 +38,7 @@ NS_PER_MS = 1_000_000
 
 @dataclass(frozen=True)
 class Tick:
-    """One turn of a loop: which deadline it serves, when it began, how many deadlines were passed over before it."""
+    """One turn of a loop: which deadline it serves, when it began, and how many were skipped."""
 
     index: int
     deadline_ns: int
@@ -52,9 +54,9 @@ class Tick:
 class DeadlineTimer:
     """Absolute deadlines ``start + k * period``: an overrun never shifts the grid.
 
-    ``wait()`` sleeps to the next deadline and returns its ``Tick``. When deadlines have passed meanwhile, the newest of
-    them is served at once and the older ones are skipped and counted: a loop that fell behind never runs a burst.
-    ``done()`` says that the tick's command is out, and returns whether it was in time.
+    ``wait()`` sleeps to the next deadline and returns its ``Tick``. When deadlines have passed meanwhile, the
+    newest of them is served at once and the older ones are skipped and counted: a loop that fell behind never
+    runs a burst. ``done()`` says that the tick's command is out, and returns whether it was in time.
     """
 
     def __init__(
@@ -123,7 +125,7 @@ class DeadlineTimer:
 
 
 class LatencyHistogram:
-    """Percentiles of latencies in fixed memory: logarithmic bins, 1 us to 100 s, each 2 % wide; the maximum is exact."""
+    """Percentiles in fixed memory: logarithmic bins, 1 us to 100 s, each 2 % wide; the maximum is exact."""
 
     FIRST_NS = 1_000
     GROWTH = 1.02
@@ -176,7 +178,7 @@ class LatencyHistogram:
 
 
 class RollingLatency:
-    """Percentiles over the last ``window_s`` seconds (to a tenth of it), and the maximum since it was made."""
+    """Percentiles over the last ``window_s`` seconds (to a tenth of it), and the maximum of all times."""
 
     SLICES = 10
 
@@ -213,8 +215,8 @@ class RollingLatency:
 class RateMeter:
     """Rate of events as the median over 1 s windows; keeps the newest ``windows`` windows.
 
-    A window closes with the first event that comes 1 s or more after its first one, and counts events over the true time
-    between the two, so that a steady 50 Hz reads 50.0 and not 49 or 51.
+    A window closes with the first event that comes 1 s or more after its first one, and counts events over
+    the true time between the two, so that a steady 50 Hz reads 50.0 and not 49 or 51.
     """
 
     def __init__(self, window_s: float = 1.0, windows: int = 120) -> None:
@@ -242,7 +244,7 @@ class RateMeter:
         self._count = 0
 
     def rate_hz(self, now_ns: int) -> float:
-        """Median [Hz] of the kept windows; an open window counts once it is two windows long. NaN without any."""
+        """Median [Hz] of the kept windows; an open one counts once it is twice as long. NaN without any."""
         rates = list(self._rates)
         if self._start_ns is not None and now_ns - self._start_ns >= 2 * self._window_ns:
             rates.append(self._count * NS_PER_S / (now_ns - self._start_ns))
