@@ -1,8 +1,9 @@
-"""Writes one rosbag2 folder (MCAP) so that a cut at any instant costs at most what came after the last flush."""
+"""Writes one rosbag2 folder (MCAP); a cut at any instant costs at most what came after the last flush."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -45,7 +46,7 @@ class BagWriter:
         created_ns: int,
         compression: str = "zstd",
     ) -> None:
-        """``metadata`` are MCAP metadata records by name, ``attachments`` files by name; ``created_ns`` stamps them.
+        """``metadata``: MCAP metadata records, ``attachments``: files, both by name; ``created_ns`` stamps them.
 
         Raises:
             BagError: the folder exists already or cannot be made.
@@ -72,6 +73,8 @@ class BagWriter:
             self._reserve = folder / _RESERVE_NAME
             self._reserve.write_bytes(bytes(_RESERVE_BYTES))
             self._stream = self.path.open("wb")
+            # Held while the bag grows, so that a recovery by another process leaves it alone.
+            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._writer = Writer(
                 self._stream, chunk_size=_CHUNK_BYTES, compression=COMPRESSIONS[compression]
             )
@@ -162,17 +165,14 @@ class BagWriter:
     def _failure(self, error: OSError) -> BagError:
         """Save what can be saved, then say what happened."""
         self._end()
-        kept = 0
+        kept, reason = 0, "disk full" if _full(error) else (error.strerror or str(error))
         if self.path.exists():
             try:
                 kept = recover(self.folder).messages
             except (OSError, ValueError) as second:
-                return BagError(
-                    f"writing bag '{self.path}' failed ({error.strerror or error}), and so did closing it: {second}",
-                    _full(error),
-                )
-        reason = "disk full" if _full(error) else (error.strerror or str(error))
-        return BagError(f"bag '{self.path}' stopped: {reason}; the {kept} messages before are kept", _full(error))
+                return BagError(f"bag '{self.path}' stopped: {reason}; closing it failed: {second}", _full(error))
+        message = f"bag '{self.path}' stopped: {reason}; the {kept} messages before are kept"
+        return BagError(message, _full(error))
 
     def _end(self) -> None:
         self._closed = True

@@ -1,8 +1,8 @@
 """Reads the first fields of a serialised message without deserialising the rest.
 
-The recorder wants each message's header stamp and sequence number, at hundreds of messages a second and without
-paying for arrays and images. Both stand before the first array in our messages, so a walk over a few fixed fields and
-at most a string or two is enough.
+The recorder wants each message's header stamp and sequence number, at hundreds of messages a second and
+without paying for arrays and images. Both stand before the first array in our messages, so a walk over a few
+fixed fields and at most a string or two is enough.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ _SIZES = {
     "float32": 4, "int64": 8, "uint64": 8, "float64": 8,
 }
 _STRING = 0
+_WANTED = ("header.stamp.nanosec", "sequence")
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class HeadReader:
     def __init__(self, store: Typestore, type_name: str) -> None:
         self._steps: list[tuple[str, int]] = []
         self._walk(store, type_name, "")
-        wanted = [i for i, (name, _) in enumerate(self._steps) if name in ("header.stamp.nanosec", "sequence")]
+        wanted = [i for i, (name, _) in enumerate(self._steps) if name in _WANTED]
         self._steps = self._steps[: wanted[-1] + 1] if wanted else []
 
     def _walk(self, store: Typestore, type_name: str, prefix: str) -> bool:

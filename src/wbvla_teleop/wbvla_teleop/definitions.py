@@ -51,6 +51,6 @@ def definition(type_name: str) -> str:
     store = typestore()
     if type_name not in store.fielddefs:
         raise UnknownTypeError(
-            f"message type '{type_name}' is unknown: neither ROS 2 Humble's common interfaces nor wbvla_msgs define it"
+            f"message type '{type_name}' is unknown: neither ROS 2 Humble nor wbvla_msgs define it"
         )
     return store.generate_msgdef(type_name, ros_version=2)[0]

@@ -64,8 +64,8 @@ class Scan:
 def scan(stream: BinaryIO) -> Scan:
     """Read the whole records of a chunked MCAP file.
 
-    A record that is cut, or a last chunk whose checksum is wrong, ends the scan. ``torn_indexes`` then holds the
-    message indexes of the last chunk, which must be written anew after ``end``.
+    A record that is cut, or a last chunk whose checksum is wrong, ends the scan. ``torn_indexes`` then holds
+    the message indexes of the last chunk, which must be written anew after ``end``.
 
     Raises:
         McapScanError: not an MCAP file, or cut before the first record ends.
@@ -114,6 +114,7 @@ def chunk_records(stream: BinaryIO, index: ChunkIndex) -> bytes:
     """
     stream.seek(index.chunk_start_offset + _HEAD.size)
     chunk = Chunk.read(ReadDataStream(stream))
+    where = f"chunk at byte {index.chunk_start_offset}"
     try:
         if chunk.compression == "zstd":
             data = zstandard.decompress(chunk.data, max_output_size=chunk.uncompressed_size)
@@ -122,11 +123,12 @@ def chunk_records(stream: BinaryIO, index: ChunkIndex) -> bytes:
         elif chunk.compression == "":
             data = chunk.data
         else:
-            raise McapScanError(f"chunk at byte {index.chunk_start_offset} is compressed by '{chunk.compression}'")
+            raise McapScanError(f"{where} is compressed by '{chunk.compression}', which is unknown")
     except (zstandard.ZstdError, RuntimeError) as error:
-        raise McapScanError(f"chunk at byte {index.chunk_start_offset} does not decompress: {error}") from error
-    if len(data) != chunk.uncompressed_size or (chunk.uncompressed_crc and zlib.crc32(data) != chunk.uncompressed_crc):
-        raise McapScanError(f"chunk at byte {index.chunk_start_offset} has a wrong checksum")
+        raise McapScanError(f"{where} does not decompress: {error}") from error
+    crc = chunk.uncompressed_crc
+    if len(data) != chunk.uncompressed_size or (crc and zlib.crc32(data) != crc):
+        raise McapScanError(f"{where} has a wrong checksum")
     return data
 
 
@@ -196,7 +198,7 @@ def _records(data: bytes):
 
 
 def _index_last_chunk(stream: BinaryIO, result: Scan, after_chunk: int) -> None:
-    """Forget the indexes found behind the last chunk, which may be incomplete, and make them anew from its content."""
+    """Forget the indexes found behind the last chunk, which may be incomplete: make them from its content."""
     chunk = result.chunks[-1]
     if chunk.message_index_offsets and result.end > after_chunk + chunk.message_index_length:
         return  # another record follows the indexes, so they are complete

@@ -1,7 +1,8 @@
-"""Makes a cut MCAP bag whole again: drops the torn record at its end and writes index and ``metadata.yaml``."""
+"""Makes a cut MCAP bag whole: drops the torn record at its end, writes index and ``metadata.yaml``."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,12 +50,23 @@ def is_whole(path: Path) -> bool:
 
 
 def find_cut_bags(folder: Path) -> list[Path]:
-    """Bag folders right below ``folder`` whose recording ended without an index."""
+    """Bag folders right below ``folder`` whose recording ended without an index (none still recorded)."""
     if not folder.is_dir():
         return []
     return sorted(
-        bag.parent for bag in folder.glob("*/*.mcap") if (bag.parent / FILE_NAME).exists() and not is_whole(bag)
+        bag.parent
+        for bag in folder.glob("*/*.mcap")
+        if (bag.parent / FILE_NAME).exists() and not is_whole(bag) and not _is_locked(bag)
     )
+
+
+def _is_locked(file: Path) -> bool:
+    with file.open("rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def recover(path: Path) -> Recovery:
@@ -82,8 +94,8 @@ def recover(path: Path) -> Recovery:
 def _write_metadata(file: Path, found: Scan) -> None:
     channels = sorted(found.channels.values(), key=lambda channel: channel.id)
     topics = [
-        (channel.topic, found.schemas[channel.schema_id].name, channel.metadata.get("offered_qos_profiles", ""))
-        for channel in channels
+        (c.topic, found.schemas[c.schema_id].name, c.metadata.get("offered_qos_profiles", ""))
+        for c in channels
     ]
     counts = {channel.topic: found.counts.get(channel.id, 0) for channel in channels}
     write_bag_metadata(file.parent, file.name, topics, BagExtent(counts, found.start_ns, found.end_ns))
