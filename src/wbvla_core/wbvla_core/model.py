@@ -1,11 +1,12 @@
 """The MuJoCo model of a robot, built from its RobotSpec.
 
-Actuators come in wire order, then one per gripper. Each is affine: force = ctrl - kp q - kd qd, clipped to the effort
-limit, with ``ctrl = kp q* + kd qd* + tau_ff``, so that the position law is closed inside the engine at every physics step.
-kp and kd may be changed per step in ``model.actuator_biasprm[:, 1:3]``. A gripper's ctrl is its opening 0..1.
+Actuators come in wire order, then one per gripper. Each is affine: force = ctrl - kp q - kd qd, clipped to
+the effort limit, with ``ctrl = kp q* + kd qd* + tau_ff``, so that the position law is closed inside the
+engine at every physics step. kp and kd may be changed per step in ``model.actuator_biasprm[:, 1:3]``. A
+gripper's ctrl is its opening 0..1.
 
-Collision bits: everything in the world has contype 1 and conaffinity 1, robot geoms have conaffinity 1 only. So the robot
-touches the world but not itself, except for the pairs that the spec lists.
+Collision bits: everything in the world has contype 1 and conaffinity 1, robot geoms have conaffinity 1 only.
+So the robot touches the world but not itself, except for the pairs that the spec lists.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ _KINDS = {
     "cylinder": mujoco.mjtGeom.mjGEOM_CYLINDER,
     "sphere": mujoco.mjtGeom.mjGEOM_SPHERE,
 }
-# The gripper's own servo [N/m, N s/m]: a full stroke takes about half a second and 30 mm of squeeze gives full force.
+# The gripper's own servo [N/m, N s/m]: a full stroke takes about half a second and 30 mm of squeeze gives
+# full force.
 _CLAW_KP, _CLAW_KD = 4000.0, 800.0
 FINGER_HALF_SIZE_M = (0.011, 0.007)
 # An optical frame looks along +z with y down, a MuJoCo camera along -z with y up.
@@ -34,13 +36,18 @@ _OPTICAL_TO_MUJOCO = np.diag([1.0, -1.0, -1.0])
 
 
 def build_mjspec(
-    spec: RobotSpec, *, feet: str = "spheres", hands: bool = True, visuals: bool = True, bodies_collide: bool = True
+    spec: RobotSpec,
+    *,
+    feet: str = "spheres",
+    hands: bool = True,
+    visuals: bool = True,
+    bodies_collide: bool = True,
 ) -> mujoco.MjSpec:
     """The robot alone, floating at the origin by the free joint ``root`` (pelvis frame).
 
-    feet: "spheres" (the support corners), "full" (all published contact spheres) or "none". ``visuals`` False drops the
-    look, ``bodies_collide`` False leaves only the feet to touch anything: both make learning faster, the dynamics of a
-    robot on its feet are the same. Raises ValueError on another value of ``feet``.
+    feet: "spheres" (the support corners), "full" (all published contact spheres) or "none". ``visuals``
+    False drops the look, ``bodies_collide`` False leaves only the feet to touch anything: both make learning
+    faster, the dynamics of a robot on its feet are the same. Raises ValueError on another value of ``feet``.
     """
     if feet not in ("spheres", "full", "none"):
         raise ValueError(f"feet={feet!r}: expected spheres, full or none")
@@ -59,7 +66,9 @@ def build_mjspec(
             _as_collision(geom)
     for i, shape in enumerate(spec.shapes):
         if bodies_collide if shape.collides else visuals:
-            _add_shape(bodies[shape.link], f"{shape.link}_{'body' if shape.collides else 'look'}_{i}", shape, spec)
+            _add_shape(
+                bodies[shape.link], f"{shape.link}_{'body' if shape.collides else 'look'}_{i}", shape, spec
+            )
     if bodies_collide:
         _add_self_contacts(model, spec)
     _add_sensors(model, spec, bodies)
@@ -150,7 +159,9 @@ def _add_self_contacts(model: mujoco.MjSpec, spec: RobotSpec) -> None:
     for first, second in spec.self_contacts:
         for geom1 in bodies_of[first]:
             for geom2 in bodies_of[second]:
-                model.add_pair(geomname1=geom1, geomname2=geom2, condim=3, friction=[0.6, 0.6, 0.005, 1e-4, 1e-4])
+                model.add_pair(
+                    geomname1=geom1, geomname2=geom2, condim=3, friction=[0.6, 0.6, 0.005, 1e-4, 1e-4]
+                )
 
 
 def _add_sensors(model: mujoco.MjSpec, spec: RobotSpec, bodies: dict[str, mujoco.MjsBody]) -> None:
@@ -188,7 +199,11 @@ def _add_hand(
     model: mujoco.MjSpec, mount: mujoco.MjsBody, hand: Hand, spec: RobotSpec, visuals: bool, collide: bool
 ) -> None:
     half = np.array([*FINGER_HALF_SIZE_M, 0.5 * hand.finger_length_m])
-    moments = hand.finger_mass_kg / 3.0 * np.array([half[1:] @ half[1:], half[::2] @ half[::2], half[:2] @ half[:2]])
+    moments = (
+        hand.finger_mass_kg
+        / 3.0
+        * np.array([half[1:] @ half[1:], half[::2] @ half[::2], half[:2] @ half[:2]])
+    )
     names = (hand.name, f"{hand.name}_mirror")
     centres = []
     for name, side in zip(names, (1.0, -1.0), strict=True):
@@ -215,7 +230,9 @@ def _add_hand(
         if visuals:
             look = finger.add_geom(name=f"{name}_look", type=_KINDS["box"], size=half, pos=centre)
             _as_visual(look, spec.tones["dark"])
-            pad = finger.add_geom(name=f"{name}_pad", type=_KINDS["box"], pos=centre - [0, side * half[1], half[2] / 3])
+            pad = finger.add_geom(
+                name=f"{name}_pad", type=_KINDS["box"], pos=centre - [0, side * half[1], half[2] / 3]
+            )
             pad.size = [half[0] * 0.9, 0.001, half[2] * 0.6]
             _as_visual(pad, spec.tones["accent"])
     _take_out(mount, spec.link(hand.link), centres, hand.finger_mass_kg, moments)
@@ -240,7 +257,8 @@ def _add_hand(
 def _take_out(
     body: mujoco.MjsBody, link: Link, centres: list[np.ndarray], mass_kg: float, moments: np.ndarray
 ) -> None:
-    """Leave in ``body`` what remains of ``link`` without the closed fingers, so that the sum is the published link."""
+    """Leave in ``body`` what remains of ``link`` without the closed fingers, so that the sum is the
+    published link."""
     com = np.array(link.com_m)
     rest_kg = link.mass_kg - len(centres) * mass_kg
     rest_com = (link.mass_kg * com - mass_kg * np.sum(centres, axis=0)) / rest_kg

@@ -1,7 +1,8 @@
 """A robot as data: joints in wire order, links, motors, feet, hands, IMUs and cameras.
 
-Everything that knows a robot's lengths, limits or names takes them from a ``RobotSpec``; no other file holds such a
-number. ``RobotSpec.load("x2_ultra")`` reads the packaged robot, ``RobotSpec.load(path)`` any other. Units are SI, angles rad.
+Everything that knows a robot's lengths, limits or names takes them from a ``RobotSpec``; no other file holds
+such a number. ``RobotSpec.load("x2_ultra")`` reads the packaged robot, ``RobotSpec.load(path)`` any other. Units
+are SI, angles are radians.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ class RobotSpecError(ValueError):
 
 @dataclass(frozen=True)
 class Motor:
-    """Motor class on the joint side: ``peak_nm`` up to ``knee_rad_s``, then linear to zero at ``no_load_rad_s``."""
+    """Motor class on the joint side: ``peak_nm`` up to ``knee_rad_s``, then linear to zero at
+    ``no_load_rad_s``."""
 
     name: str
     peak_nm: float
@@ -31,7 +33,8 @@ class Motor:
 
 @dataclass(frozen=True)
 class Joint:
-    """One actuated hinge; the origin is the child frame in the parent frame, the axis is in the child frame."""
+    """One actuated hinge; the origin is the child frame in the parent frame, the axis is in the child
+    frame."""
 
     name: str
     parent: str
@@ -54,7 +57,8 @@ class Joint:
 
 @dataclass(frozen=True)
 class Link:
-    """Mass properties: ``inertia_com`` = (ixx, iyy, izz, ixy, ixz, iyz) about the centre of mass, link axes, URDF signs."""
+    """Mass properties: ``inertia_com`` = (ixx, iyy, izz, ixy, ixz, iyz) about the centre of mass, link axes,
+    URDF signs."""
 
     name: str
     mass_kg: float
@@ -80,7 +84,8 @@ class Foot:
 
 @dataclass(frozen=True)
 class Hand:
-    """Parallel gripper: two fingers slide along +-y of the mount frame by ``stroke_m`` each; 0 closed .. 1 open."""
+    """Parallel gripper: two fingers slide along +-y of the mount frame by ``stroke_m`` each; 0 closed .. 1
+    open."""
 
     name: str
     link: str
@@ -123,7 +128,8 @@ class Camera:
 
 @dataclass(frozen=True)
 class Shape:
-    """Primitive of a link's look or of its collision body; sizes as in MuJoCo (half extents, radius, half length)."""
+    """Primitive of a link's look or of its collision body; sizes as in MuJoCo (half extents, radius, half
+    length)."""
 
     link: str
     kind: str
@@ -179,12 +185,15 @@ class RobotSpec:
         return tuple(hand.name for hand in self.hands)
 
     def index(self, names: str | tuple[str, ...] | list[str]) -> np.ndarray:
-        """Wire positions of joint names, or of a group given by its name; raises RobotSpecError on unknown ones."""
+        """Wire positions of joint names, or of a group given by its name; raises RobotSpecError on unknown
+        ones."""
         if isinstance(names, str):
             names = self.groups.get(names, (names,))
         unknown = [name for name in names if name not in self._order]
         if unknown:
-            raise RobotSpecError(f"{self.name}: no joint or group {', '.join(unknown)}; see robots/{self.name}.yaml")
+            raise RobotSpecError(
+                f"{self.name}: no joint or group {', '.join(unknown)}; see robots/{self.name}.yaml"
+            )
         return np.array([self._order[name] for name in names], dtype=np.int64)
 
     def link(self, name: str) -> Link:
@@ -251,7 +260,8 @@ class RobotSpec:
 
     @cached_property
     def mirror(self) -> tuple[np.ndarray, np.ndarray]:
-        """(permutation [n], sign [n]): ``q_mirrored = sign * q[permutation]`` reflects a pose at the x-z plane."""
+        """(permutation [n], sign [n]): ``q_mirrored = sign * q[permutation]`` reflects a pose at the x-z
+        plane."""
         swap = {"left": "right", "right": "left"}
         twins = []
         for name in self.joint_names:
@@ -264,8 +274,8 @@ class RobotSpec:
     def torque_limits_nm(self, velocity_rad_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Lowest and highest torque [..., n] that the motors give at joint speeds [..., n].
 
-        Driving torque falls linearly from the peak at the knee speed to zero at the no-load speed; braking torque
-        stays at the peak. Neither exceeds the joint's effort limit.
+        Driving torque falls linearly from the peak at the knee speed to zero at the no-load speed; braking
+        torque stays at the peak. Neither exceeds the joint's effort limit.
         """
         slope = self.effort_nm / (self._no_load_rad_s - self._knee_rad_s)
         upper = np.clip((self._no_load_rad_s - velocity_rad_s) * slope, 0.0, self.effort_nm)

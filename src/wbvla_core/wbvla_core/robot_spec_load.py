@@ -11,7 +11,18 @@ from typing import Any
 import numpy as np
 import yaml
 
-from wbvla_core.robot_spec import Camera, Foot, Hand, Imu, Joint, Link, Motor, RobotSpec, RobotSpecError, Shape
+from wbvla_core.robot_spec import (
+    Camera,
+    Foot,
+    Hand,
+    Imu,
+    Joint,
+    Link,
+    Motor,
+    RobotSpec,
+    RobotSpecError,
+    Shape,
+)
 
 SCHEMA_VERSION = 1
 _ROBOTS = Path(__file__).parent / "robots"
@@ -208,7 +219,9 @@ def _link(row: _Row) -> Link:
     link = Link(row.text("name"), row.number("mass", 1e-6), row.vector("com", 3), row.vector("inertia", 6))
     moments = np.linalg.eigvalsh(link.inertia_matrix)
     if moments[0] <= 0.0 or moments[0] + moments[1] < moments[2]:
-        raise row.fail("inertia", f"no body has principal moments {moments}; give it about the centre of mass")
+        raise row.fail(
+            "inertia", f"no body has principal moments {moments}; give it about the centre of mass"
+        )
     return link
 
 
@@ -220,13 +233,17 @@ def _check_tree(file: str, base: str, joints: tuple[Joint, ...], links: set[str]
         if joint.name in names:
             raise RobotSpecError(f"{where}: the name appears twice")
         if joint.parent not in reached:
-            raise RobotSpecError(f"{where}.parent: {joint.parent} is not reached from {base} by an earlier joint")
+            raise RobotSpecError(
+                f"{where}.parent: {joint.parent} is not reached from {base} by an earlier joint"
+            )
         if joint.child in reached:
             raise RobotSpecError(f"{where}.child: {joint.child} already has a joint above it")
         names.add(joint.name)
         reached.add(joint.child)
     if reached != links:
-        raise RobotSpecError(f"{file}.links: not the links of the joints: {', '.join(sorted(reached ^ links))}")
+        raise RobotSpecError(
+            f"{file}.links: not the links of the joints: {', '.join(sorted(reached ^ links))}"
+        )
 
 
 def _on_link(row: _Row, links: set[str]) -> str:
@@ -274,7 +291,9 @@ def _shape(row: _Row, links: set[str], tones: set[str]) -> Shape:
     if kind not in _SIZES:
         raise row.fail("kind", f"expected one of {', '.join(_SIZES)}, got {kind!r}")
     if row.text("tone") not in tones:
-        raise row.fail("tone", f"{row.get('tone')!r} is not one of the file's tones: {', '.join(sorted(tones))}")
+        raise row.fail(
+            "tone", f"{row.get('tone')!r} is not one of the file's tones: {', '.join(sorted(tones))}"
+        )
     return Shape(
         _on_link(row, links),
         kind,

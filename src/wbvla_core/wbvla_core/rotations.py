@@ -1,4 +1,5 @@
-"""Rotations as numpy arrays: quaternions are wxyz of unit length, rpy is fixed-axis roll, pitch, yaw as in URDF."""
+"""Rotations as numpy arrays: quaternions are wxyz of unit length, rpy is fixed-axis roll, pitch, yaw as in
+URDF."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ def matrix_from_axis_angle(axis: Sequence[float] | np.ndarray, angle_rad: float)
 
 
 def quaternion_from_matrix(matrix: np.ndarray) -> np.ndarray:
-    """Unit quaternion wxyz [4], w >= 0, of a rotation matrix [3, 3] (Shepperd's choice of the largest component)."""
+    """Unit quaternion wxyz [4], w >= 0, of a rotation matrix [3, 3] (Shepperd's choice of the largest
+    component)."""
     m = np.asarray(matrix, dtype=np.float64)
     trace = np.trace(m)
     squares = np.array([trace, m[0, 0], m[1, 1], m[2, 2]])
