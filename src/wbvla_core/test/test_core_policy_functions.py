@@ -11,6 +11,7 @@ TABLE = posture.PostureTable(
     trunk_pitch_rad=(0.1, 0.05, 0.0),
     side=(0, 0, 1, 1, 2),
     joints_rad=((1, 2, 1, 2, 0), (2, 3, 2, 3, 0), (3, 4, 3, 4, 0)),
+    swing_rad=((11, 2, 11, 2, 0), (12, 4, 12, 4, 0), (13, 6, 13, 6, 0)),
     gravity_nm=((5, 6, 5, 6, 0), (6, 7, 6, 7, 0), (7, 8, 7, 8, 0)),
 )
 OBSERVATION = observation.ObservationConfig(
@@ -118,9 +119,14 @@ def test_foot_lift_alternates_and_peaks_at_the_configured_height():
     assert lift.min(1).max() < 1e-9
 
 
-def test_posture_reference_moves_each_leg_by_its_own_height():
+def test_posture_reference_stands_on_the_longer_leg_and_shortens_the_other():
     q = posture.reference(TABLE, np.array([0.525, 0.7]), np.array([0.6, 0.4]))
-    np.testing.assert_allclose(q, [[1.5, 2.5, 3, 4, 0], [3, 4, 1, 2, 0]])
+    np.testing.assert_allclose(q, [[1.5, 1, 3, 4, 0], [3, 4, 1, 0, 0]])
+    level = posture.reference(TABLE, np.array([0.525]), np.array([0.525]))
+    np.testing.assert_allclose(level, [[1.5, 2.5, 1.5, 2.5, 0]])
+
+
+def test_trunk_lean_shows_in_the_reference_gravity():
     np.testing.assert_allclose(
         posture.trunk_gravity(TABLE, np.array([0.5])), [[np.sin(0.1), 0, -np.cos(0.1)]]
     )
@@ -128,7 +134,7 @@ def test_posture_reference_moves_each_leg_by_its_own_height():
 
 def test_uneven_table_and_unknown_term_are_refused_by_name():
     with pytest.raises(ValueError, match="even steps"):
-        posture.PostureTable((0.5, 0.6, 0.65), ((1,),) * 3, ((1,),) * 3, (0, 0, 0), (0,))
+        posture.PostureTable((0.5, 0.6, 0.65), ((1,),) * 3, ((1,),) * 3, ((1,),) * 3, (0, 0, 0), (0,))
     with pytest.raises(ValueError, match="'speed' is unknown"):
         observation.ObservationConfig((observation.Term("speed"),), (0,), (), (0.0,))
 
@@ -219,6 +225,7 @@ def test_mirrored_world_gives_the_mirrored_observation():
     # the table's roll-like column must be zero for a mirror-symmetric robot
     table = posture.PostureTable(
         TABLE.heights_m,
+        ((1, 0, 1, 0, 0), (2, 0, 2, 0, 0), (3, 0, 3, 0, 0)),
         ((1, 0, 1, 0, 0), (2, 0, 2, 0, 0), (3, 0, 3, 0, 0)),
         TABLE.gravity_nm,
         TABLE.trunk_pitch_rad,

@@ -19,12 +19,15 @@ LEFT, RIGHT, MIDDLE = 0, 1, 2
 class PostureTable:
     """Postures with both soles flat on the ground and the weight on both feet.
 
-    ``heights_m`` K evenly spaced pelvis heights above the soles, rising; ``joints_rad`` and ``gravity_nm`` K
-    rows of m driven joints; ``trunk_pitch_rad`` K forward leans of the trunk; ``side`` m entries: LEFT, RIGHT
-    or MIDDLE."""
+    ``heights_m`` K evenly spaced pelvis heights above the soles, rising; ``joints_rad`` K rows of the m
+    driven joints; ``swing_rad`` K rows with the trunk upright and the sole straight below where it stands, of
+    which only differences count (what shortening a leg changes); ``gravity_nm`` K rows of torques;
+    ``trunk_pitch_rad`` K forward leans of the trunk; ``side`` m entries: LEFT, RIGHT or MIDDLE. Where a
+    height is too low to stand, joints, torques and lean repeat the lowest posture."""
 
     heights_m: tuple[float, ...]
     joints_rad: tuple[tuple[float, ...], ...]
+    swing_rad: tuple[tuple[float, ...], ...]
     gravity_nm: tuple[tuple[float, ...], ...]
     trunk_pitch_rad: tuple[float, ...]
     side: tuple[int, ...]
@@ -36,7 +39,7 @@ class PostureTable:
         steps = np.diff(np.asarray(self.heights_m))
         if steps.min() <= 0.0 or steps.max() - steps.min() > 1e-6:
             raise ValueError("posture.heights_m must rise in even steps")
-        for name in ("joints_rad", "gravity_nm"):
+        for name in ("joints_rad", "swing_rad", "gravity_nm"):
             rows = getattr(self, name)
             if len(rows) != count or any(len(row) != width for row in rows):
                 raise ValueError(f"posture.{name} must be {count} rows of {width} numbers")
@@ -47,12 +50,16 @@ class PostureTable:
 
 
 def reference(table: PostureTable, height_left_m: Array, height_right_m: Array) -> Array:
-    """Joint angles [B, m] rad with the left leg as at ``height_left_m`` [B] and the right one as at
-    ``height_right_m`` [B]; joints of the middle take the mean of both. Heights beyond the table's ends are
-    clipped."""
+    """Joint angles [B, m] rad with the left leg as long as at ``height_left_m`` [B], the right one as at
+    ``height_right_m`` [B].
+
+    The longer leg stands: the posture is that of its height, and the other leg is changed by what shortening
+    it from there takes. Heights beyond the table's ends are clipped."""
     xp = namespace(height_left_m)
-    left = interpolate(table, table.joints_rad, height_left_m)
-    right = interpolate(table, table.joints_rad, height_right_m)
+    stance = xp.maximum(height_left_m, height_right_m)
+    stand = interpolate(table, table.joints_rad, stance) - interpolate(table, table.swing_rad, stance)
+    left = stand + interpolate(table, table.swing_rad, height_left_m)
+    right = stand + interpolate(table, table.swing_rad, height_right_m)
     return xp.concatenate([_SIDE_PICK[side](left, right, columns) for side, columns in _runs(table.side)], -1)
 
 
