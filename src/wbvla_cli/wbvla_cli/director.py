@@ -1,0 +1,209 @@
+"""The demo's stand-in for operator and supervisor on the running graph.
+
+It hoists and lowers, grants authority, sends what a teleoperator would send, pushes, injects faults, and times how the
+driver reacts. It uses only what any ROS 2 node may use.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from wbvla_core.robot_spec import RobotSpec
+from wbvla_core.types import ArmTarget, LocoCommand, Reason, Source, State
+from wbvla_msgs import msg, srv
+from wbvla_ros import conversions, qos
+
+COMMAND_PERIOD_S = 0.05
+SERVICE_TIMEOUT_S = 5.0
+CHUNK_S = (0.1, 0.3)
+
+
+class DirectorError(RuntimeError):
+    """The graph did not do what the script needs next; says what was awaited and what was seen."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """The driver changed its state or reason at ``time_ns`` (its own stamp)."""
+
+    time_ns: int
+    state: State
+    reason: Reason
+    detail: str
+
+
+class Director(Node):
+    """Blocking calls for a script; a thread of its own spins the executor."""
+
+    def __init__(self, namespace: str, robot: str):
+        super().__init__("director", namespace=namespace)
+        self.spec = RobotSpec.load(robot)
+        self.changes: list[Change] = []
+        self.statuses: dict[str, msg.Status] = {}
+        self.sim: msg.SimState | None = None
+        self.fell = False
+        self._authority = msg.Authority()
+        self._loco: LocoCommand | None = None
+        self._arms: tuple[tuple[str, ...], np.ndarray] | None = None
+        self._sequence = 0
+        self._services = {
+            "set_authority": self.create_client(srv.SetAuthority, "set_authority"),
+            "estop": self.create_client(srv.EStop, "estop"),
+            "release": self.create_client(srv.Release, "release"),
+            "sim/gantry": self.create_client(srv.SimGantry, "sim/gantry"),
+            "sim/push": self.create_client(srv.SimPush, "sim/push"),
+        }
+        self._arm_publisher = self.create_publisher(msg.ArmTarget, "teleop/arm_target", qos.COMMAND)
+        self._loco_publisher = self.create_publisher(msg.LocoCommand, "teleop/loco_command", qos.COMMAND)
+        self.create_subscription(msg.Status, "status", self._on_status, qos.STATUS)
+        self.create_subscription(msg.SimState, "sim/state", self._on_sim, qos.TOOLS)
+        self.create_subscription(msg.Authority, "authority", self._on_authority, qos.LATCHED)
+        self.create_timer(COMMAND_PERIOD_S, self._command)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self)
+        self._spinning = threading.Thread(target=self._spin, daemon=True)
+        self._spinning.start()
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self._spinning.join(timeout=2.0)
+        self.destroy_node()
+
+    # What a script does.
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def wait_for(self, what: str, condition: Callable[[], bool], timeout_s: float) -> None:
+        """Raises :class:`DirectorError` when ``condition`` does not come true in time."""
+        deadline_s = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline_s:
+                raise DirectorError(f"waited {timeout_s:.0f} s for {what}; the driver is {self.driver_text()}")
+            time.sleep(0.01)
+
+    def wait_for_state(self, *states: State, timeout_s: float = 10.0) -> None:
+        names = " or ".join(state.name for state in states)
+        self.wait_for(f"the driver to be {names}", lambda: self.driver_state() in states, timeout_s)
+
+    def wait_for_node(self, name: str, timeout_s: float = 30.0) -> None:
+        idle = (State.UNCONFIGURED, State.INACTIVE)
+        self.wait_for(
+            f"{name} to be active",
+            lambda: name in self.statuses and State(self.statuses[name].state) not in idle, timeout_s,
+        )
+
+    def call(self, name: str, request):
+        """Raises :class:`DirectorError` when the service is missing, silent or refuses."""
+        client = self._services[name]
+        if not client.wait_for_service(timeout_sec=SERVICE_TIMEOUT_S):
+            raise DirectorError(f"service {name} does not exist")
+        future = client.call_async(request)
+        deadline_s = time.monotonic() + SERVICE_TIMEOUT_S
+        while not future.done():
+            if time.monotonic() > deadline_s:
+                raise DirectorError(f"service {name} did not answer within {SERVICE_TIMEOUT_S:.0f} s")
+            time.sleep(0.002)
+        response = future.result()
+        if not response.success:
+            raise DirectorError(f"service {name} refused: {response.message}")
+        return response
+
+    def set_authority(self, source: Source) -> None:
+        self._loco = self._arms = None
+        self.call("set_authority", srv.SetAuthority.Request(source=int(source)))
+        self.wait_for(f"authority {source.name}", lambda: self._authority.source == int(source), 2.0)
+
+    def release(self) -> None:
+        self.call("release", srv.Release.Request(hoisted=True))
+
+    def estop(self, reason: str) -> None:
+        self.call("estop", srv.EStop.Request(reason=reason))
+
+    def gantry(self, height_m: float, speed_m_s: float = 0.1, hooked: bool = True) -> None:
+        self.call("sim/gantry", srv.SimGantry.Request(hooked=hooked, height=height_m, speed=speed_m_s))
+
+    def push(self, force_n: tuple[float, float, float], duration_s: float, body: str = "torso_link") -> None:
+        request = srv.SimPush.Request(body=body, duration=duration_s)
+        request.force.x, request.force.y, request.force.z = map(float, force_n)
+        self.call("sim/push", request)
+
+    def loco(self, height_m: float, flags: tuple[int, int, int] = (0, 0, 0)) -> None:
+        """Keep sending this locomotion command as teleoperator until the next call."""
+        self._loco = LocoCommand(height_m=height_m, flags=flags, source=Source.TELEOP)
+
+    def arms(self, targets: dict[str, float]) -> None:
+        """Keep sending these joint positions (rad, grippers 0..1) as teleoperator until the next call."""
+        self._arms = (tuple(targets), np.array(list(targets.values()), dtype=np.float64))
+
+    # What it has seen.
+
+    def driver_state(self) -> State | None:
+        return self.changes[-1].state if self.changes else None
+
+    def driver_text(self) -> str:
+        if not self.changes:
+            return "silent"
+        last = self.changes[-1]
+        return f"{last.state.name} because of {last.reason.name} ({last.detail})"
+
+    def first_change_since(self, time_ns: int, reasons: tuple[Reason, ...], timeout_s: float) -> Change:
+        """The driver's first report of one of ``reasons`` stamped at or after ``time_ns``."""
+
+        def find() -> Change | None:
+            return next((c for c in self.changes if c.time_ns >= time_ns and c.reason in reasons), None)
+
+        self.wait_for(" or ".join(r.name for r in reasons), lambda: find() is not None, timeout_s)
+        change = find()
+        assert change is not None
+        return change
+
+    # Callbacks.
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except rclpy.executors.ExternalShutdownException:
+            pass
+
+    def _on_status(self, status: msg.Status) -> None:
+        self.statuses[status.node] = status
+        if status.node != "driver":
+            return
+        state, reason = State(status.state), Reason(status.reason)
+        last = self.changes[-1] if self.changes else None
+        if last is None or (last.state, last.reason) != (state, reason):
+            stamp_ns = conversions.to_ns(status.header.stamp)
+            self.changes.append(Change(stamp_ns, state, reason, status.detail))
+
+    def _on_sim(self, state: msg.SimState) -> None:
+        self.sim = state
+        self.fell = self.fell or state.fell
+
+    def _on_authority(self, authority: msg.Authority) -> None:
+        self._authority = authority
+
+    def _command(self) -> None:
+        if self._authority.source != int(Source.TELEOP):
+            return
+        now_ns = self.get_clock().now().nanoseconds
+        stamps = {"session": self._authority.session, "stamp_ns": now_ns, "observation_stamp_ns": now_ns}
+        self._sequence += 1
+        if self._loco is not None:
+            command = replace(self._loco, sequence=self._sequence, **stamps)
+            self._loco_publisher.publish(conversions.loco_command_to_msg(command))
+        if self._arms is not None:
+            names, positions = self._arms
+            chunk = ArmTarget(
+                joint_names=names, positions=np.stack([positions] * len(CHUNK_S)),
+                time_from_start_ns=np.array([int(t * 1e9) for t in CHUNK_S]), source=Source.TELEOP,
+                sequence=self._sequence, **stamps,
+            )
+            self._arm_publisher.publish(conversions.arm_target_to_msg(chunk))

@@ -1,0 +1,56 @@
+"""A launched graph as a context: started, watched, stopped in order, its files left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from wbvla_cli import launch
+
+STOP_TIMEOUT_S = 20.0
+
+
+class GraphError(RuntimeError):
+    """The launched graph ended by itself; the message holds its last words."""
+
+
+class Graph:
+    """``wbvla launch`` in a process group of its own, its output in ``log``."""
+
+    def __init__(self, robot: str, arguments: dict[str, str], log: Path):
+        self._log = log
+        command = launch.command(robot, [f"{name}:={value}" for name, value in arguments.items()])
+        self._output = log.open("wb")
+        self.process = subprocess.Popen(
+            command, stdout=self._output, stderr=subprocess.STDOUT, start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+
+    def __enter__(self) -> Graph:
+        return self
+
+    def __exit__(self, *_exception) -> None:
+        self.stop()
+
+    def check(self) -> None:
+        """Raises :class:`GraphError` when the launch has ended."""
+        code = self.process.poll()
+        if code is not None:
+            raise GraphError(f"the launch ended with exit code {code}; {self._log} ends with:\n{self.last_words()}")
+
+    def last_words(self, lines: int = 12) -> str:
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
+
+    def stop(self) -> int:
+        """SIGINT, as Ctrl-C would; SIGKILL to the whole group when that does not end it. Returns the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+        self._output.close()
+        return self.process.returncode
