@@ -196,6 +196,10 @@ class SharedSlots:
                 f"{self.path}: another process already commands this robot; stop it first"
             ) from None
 
+    def unclaim(self) -> None:
+        """Let another process claim."""
+        fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+
     @property
     def instance(self) -> int:
         """Rises by one whenever an owner takes the file over, so that readers notice a restarted plant."""
