@@ -23,11 +23,19 @@ def robot_state(sequence: int, stamp_ns: int) -> bytes:
     types = store.types
     vector = types["geometry_msgs/msg/Vector3"]
     message = types["wbvla_msgs/msg/RobotState"](
-        header=header(stamp_ns), sequence=sequence, spec_hash="0123456789abcdef",
-        position=np.arange(31.0), velocity=np.zeros(31), effort=np.zeros(31), gripper_opening=np.zeros(2),
+        header=header(stamp_ns),
+        sequence=sequence,
+        spec_hash="0123456789abcdef",
+        position=np.arange(31.0),
+        velocity=np.zeros(31),
+        effort=np.zeros(31),
+        gripper_opening=np.zeros(2),
         orientation=types["geometry_msgs/msg/Quaternion"](x=0.0, y=0.0, z=0.0, w=1.0),
-        angular_velocity=vector(x=0.0, y=0.0, z=0.0), linear_acceleration=vector(x=0.0, y=0.0, z=9.81),
-        plant_state=2, fault=np.zeros(31, np.uint32), temperature=np.zeros(31, np.float32),
+        angular_velocity=vector(x=0.0, y=0.0, z=0.0),
+        linear_acceleration=vector(x=0.0, y=0.0, z=9.81),
+        plant_state=2,
+        fault=np.zeros(31, np.uint32),
+        temperature=np.zeros(31, np.float32),
     )
     return bytes(store.serialize_cdr(message, "wbvla_msgs/msg/RobotState"))
 

@@ -25,8 +25,12 @@ T0 = 1_700_000_000_000_000_000
 
 def fill(folder: Path, count: int, *, close: bool = True, compression: str = "zstd") -> BagWriter:
     bag = BagWriter(
-        folder, TOPICS, {"wbvla": {"task": "stand"}}, {"contract.yaml": b"topics: {}\n"},
-        created_ns=T0, compression=compression,
+        folder,
+        TOPICS,
+        {"wbvla": {"task": "stand"}},
+        {"contract.yaml": b"topics: {}\n"},
+        created_ns=T0,
+        compression=compression,
     )
     bag.write("/wbvla/instruction", sentence("stand still"), T0, T0)
     for i in range(count):
@@ -45,7 +49,8 @@ def test_rosbags_reads_back_every_message_with_its_times(tmp_path, compression):
     with AnyReader([tmp_path / "bag"]) as reader:
         states = [
             (time, reader.deserialize(data, connection.msgtype))
-            for connection, time, data in reader.messages() if connection.topic == "/wbvla/robot_state"
+            for connection, time, data in reader.messages()
+            if connection.topic == "/wbvla/robot_state"
         ]
     assert [state.sequence for _, state in states] == list(range(120))
     assert states[7][0] == T0 + 7 * 5_000_000 + 1_000_000
@@ -58,13 +63,16 @@ def test_mcap_reader_finds_metadata_attachment_schema_and_times(tmp_path):
         reader = make_reader(stream, validate_crcs=True)
         assert reader.get_header().profile == "ros2"
         assert {record.name: record.metadata for record in reader.iter_metadata()} == {
-            "wbvla": {"task": "stand"}, "outcome": {"task_succeeded": "true"},
+            "wbvla": {"task": "stand"},
+            "outcome": {"task_succeeded": "true"},
         }
         assert [(a.name, a.data) for a in reader.iter_attachments()] == [("contract.yaml", b"topics: {}\n")]
         messages = list(reader.iter_messages(topics=["/wbvla/robot_state"]))
     schema, channel, message = messages[3]
     assert (schema.name, schema.encoding, channel.message_encoding) == (
-        "wbvla_msgs/msg/RobotState", "ros2msg", "cdr",
+        "wbvla_msgs/msg/RobotState",
+        "ros2msg",
+        "cdr",
     )
     assert message.log_time - message.publish_time == 1_000_000
     assert b"MSG: geometry_msgs/Quaternion" in schema.data

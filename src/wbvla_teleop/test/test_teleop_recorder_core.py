@@ -49,10 +49,17 @@ def test_episode_holds_every_message_and_its_story(tmp_path):
         counts = {connection.topic: connection.msgcount for connection in reader.connections}
         first = next(reader.messages())
     assert counts == {STATE: 400, WORDS: 1}
-    assert first[0].topic == WORDS and first[1] == T0, "a latched topic opens the episode with its last message"
+    assert first[0].topic == WORDS and first[1] == T0, (
+        "a latched topic opens the episode with its last message"
+    )
     with (tmp_path / name / f"{name}_0.mcap").open("rb") as stream:
         records = {record.name: record.metadata for record in make_reader(stream).iter_metadata()}
-    assert records["wbvla"] == {"git_commit": "abc", "episode": name, "task": "stand still", "operator": "ann"}
+    assert records["wbvla"] == {
+        "git_commit": "abc",
+        "episode": name,
+        "task": "stand still",
+        "operator": "ann",
+    }
     assert records["wbvla_outcome"] == {"task_succeeded": "true", "note": "fine"}
     assert '"count": 400' in records["wbvla_audit"][STATE]
 
@@ -161,7 +168,9 @@ while True:
 
 def test_sigkill_of_the_recorder_loses_at_most_the_last_second(tmp_path):
     with subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(tmp_path), str(Path(__file__).parent)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", CHILD, str(tmp_path), str(Path(__file__).parent)],
+        stdout=subprocess.PIPE,
+        text=True,
     ) as child:
         stamps = [int(child.stdout.readline()) for _ in range(150)]
         os.kill(child.pid, signal.SIGKILL)

@@ -1,4 +1,5 @@
-"""Watches the recorded topics while an episode runs: rates, gaps, drops and skew. Pure; times are arguments."""
+"""Watches the recorded topics while an episode runs: rates, gaps, drops and skew. Pure; times are
+arguments."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 SKEW_ALARM_MS = 50.0
-# Below this share of the contract's rate a topic raises an alarm; a gap is this many expected periods of silence.
+# Below this share of the contract's rate a topic raises an alarm; a gap is this many expected periods of
+# silence.
 _LOW_RATE = 0.8
 _GAP_PERIODS = 5.0
 
@@ -28,7 +30,8 @@ class TopicAudit:
 
     @property
     def dropped(self) -> int:
-        """Messages published but not received: what sequence numbers miss, or what the middleware said it lost."""
+        """Messages published but not received: what sequence numbers miss, or what the middleware said it
+        lost."""
         return max(self.missing, self.lost)
 
     def rate_hz(self) -> float:
@@ -61,7 +64,8 @@ class _Skew:
     loco_stamps: deque[int] = field(default_factory=lambda: deque(maxlen=64))
 
     def worst_ms(self) -> float:
-        """Largest distance [ms] over recent arm targets that have a later locomotion command; 0 without any."""
+        """Largest distance [ms] over recent arm targets that have a later locomotion command; 0 without
+        any."""
         if not self.arm_stamps or not self.loco_stamps:
             return 0.0
         oldest, newest = self.loco_stamps[0], self.loco_stamps[-1]
@@ -115,7 +119,9 @@ class Audit:
             if silence_ms > max(500.0, _GAP_PERIODS * 1000.0 / topic.expected_hz):
                 found.append(f"{name}: silent for {silence_ms:.0f} ms")
             elif now_ns - topic.first_ns > 2_000_000_000 and topic.rate_hz() < _LOW_RATE * topic.expected_hz:
-                found.append(f"{name}: {topic.rate_hz():.1f} Hz, the contract promises {topic.expected_hz:.1f} Hz")
+                found.append(
+                    f"{name}: {topic.rate_hz():.1f} Hz, the contract promises {topic.expected_hz:.1f} Hz"
+                )
             if topic.gaps:
                 found.append(f"{name}: {topic.gaps} gaps, the longest {topic.longest_gap_ms:.0f} ms")
         if self.skew_ms > SKEW_ALARM_MS:
@@ -126,8 +132,12 @@ class Audit:
         """Figures by topic for the bag's metadata."""
         return {
             name: {
-                "count": topic.count, "rate_hz": round(topic.rate_hz(), 3), "expected_hz": topic.expected_hz,
-                "gaps": topic.gaps, "longest_gap_ms": round(topic.longest_gap_ms, 3), "dropped": topic.dropped,
+                "count": topic.count,
+                "rate_hz": round(topic.rate_hz(), 3),
+                "expected_hz": topic.expected_hz,
+                "gaps": topic.gaps,
+                "longest_gap_ms": round(topic.longest_gap_ms, 3),
+                "dropped": topic.dropped,
             }
             for name, topic in self.topics.items()
         }

@@ -46,7 +46,8 @@ class BagWriter:
         created_ns: int,
         compression: str = "zstd",
     ) -> None:
-        """``metadata``: MCAP metadata records, ``attachments``: files, both by name; ``created_ns`` stamps them.
+        """``metadata``: MCAP metadata records, ``attachments``: files, both by name; ``created_ns`` stamps
+        them.
 
         Raises:
             BagError: the folder exists already or cannot be made.
@@ -170,7 +171,9 @@ class BagWriter:
             try:
                 kept = recover(self.folder).messages
             except (OSError, ValueError) as second:
-                return BagError(f"bag '{self.path}' stopped: {reason}; closing it failed: {second}", _full(error))
+                return BagError(
+                    f"bag '{self.path}' stopped: {reason}; closing it failed: {second}", _full(error)
+                )
         message = f"bag '{self.path}' stopped: {reason}; the {kept} messages before are kept"
         return BagError(message, _full(error))
 

@@ -26,10 +26,14 @@ class TopicInfo:
     def offered_qos(self) -> str:
         """YAML text with Humble's integer enums; ``ros2 bag play`` publishes with it."""
         profile = {
-            "history": 1, "depth": self.depth,
-            "reliability": 1 if self.reliable else 2, "durability": 1 if self.latched else 2,
-            "deadline": dict(_ENDLESS), "lifespan": dict(_ENDLESS),
-            "liveliness": 1, "liveliness_lease_duration": dict(_ENDLESS),
+            "history": 1,
+            "depth": self.depth,
+            "reliability": 1 if self.reliable else 2,
+            "durability": 1 if self.latched else 2,
+            "deadline": dict(_ENDLESS),
+            "lifespan": dict(_ENDLESS),
+            "liveliness": 1,
+            "liveliness_lease_duration": dict(_ENDLESS),
             "avoid_ros_namespace_conventions": False,
         }
         return yaml.safe_dump([profile], sort_keys=False).strip()
@@ -63,7 +67,9 @@ def write_bag_metadata(
         "topics_with_message_count": [
             {
                 "topic_metadata": {
-                    "name": name, "type": type_name, "serialization_format": "cdr",
+                    "name": name,
+                    "type": type_name,
+                    "serialization_format": "cdr",
                     "offered_qos_profiles": qos,
                 },
                 "message_count": extent.counts.get(name, 0),

@@ -14,8 +14,19 @@ from rosbags.interfaces import Nodetype
 from rosbags.typesys.store import Typestore
 
 _SIZES = {
-    "bool": 1, "byte": 1, "char": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "int32": 4, "uint32": 4,
-    "float32": 4, "int64": 8, "uint64": 8, "float64": 8,
+    "bool": 1,
+    "byte": 1,
+    "char": 1,
+    "int8": 1,
+    "uint8": 1,
+    "int16": 2,
+    "uint16": 2,
+    "int32": 4,
+    "uint32": 4,
+    "float32": 4,
+    "int64": 8,
+    "uint64": 8,
+    "float64": 8,
 }
 _STRING = 0
 _WANTED = ("header.stamp.nanosec", "sequence")

@@ -138,9 +138,15 @@ def _take_chunk(stream: BinaryIO, start: int, length: int, size: int, result: Sc
     compression = stream.read(name_length).decode()
     (compressed,) = struct.unpack("<Q", stream.read(8))
     index = ChunkIndex(
-        message_start_time=start_ns, message_end_time=end_ns, chunk_start_offset=start,
-        chunk_length=_HEAD.size + length, message_index_offsets={}, message_index_length=0,
-        compression=compression, compressed_size=compressed, uncompressed_size=uncompressed,
+        message_start_time=start_ns,
+        message_end_time=end_ns,
+        chunk_start_offset=start,
+        chunk_length=_HEAD.size + length,
+        message_index_offsets={},
+        message_index_length=0,
+        compression=compression,
+        compressed_size=compressed,
+        uncompressed_size=uncompressed,
     )
     is_first, is_last = not result.chunks, start + _HEAD.size + length >= size
     if is_first or is_last:
@@ -177,8 +183,13 @@ def _take_record(opcode: int, content: bytes, start: int, length: int, result: S
         record = Attachment.read(stream)
         result.attachments.append(
             AttachmentIndex(
-                offset=start, length=total, log_time=record.log_time, create_time=record.create_time,
-                data_size=len(record.data), name=record.name, media_type=record.media_type,
+                offset=start,
+                length=total,
+                log_time=record.log_time,
+                create_time=record.create_time,
+                data_size=len(record.data),
+                name=record.name,
+                media_type=record.media_type,
             )
         )
 

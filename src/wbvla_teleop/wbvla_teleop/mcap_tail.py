@@ -57,8 +57,13 @@ def write_tail(stream: BinaryIO, found: Scan) -> None:
 
 def _statistics(found: Scan) -> Statistics:
     return Statistics(
-        attachment_count=len(found.attachments), channel_count=len(found.channels),
+        attachment_count=len(found.attachments),
+        channel_count=len(found.channels),
         channel_message_counts={key: count for key, count in found.counts.items() if count},
-        chunk_count=len(found.chunks), message_count=found.message_count, metadata_count=len(found.metadata),
-        message_start_time=found.start_ns, message_end_time=found.end_ns, schema_count=len(found.schemas),
+        chunk_count=len(found.chunks),
+        message_count=found.message_count,
+        metadata_count=len(found.metadata),
+        message_start_time=found.start_ns,
+        message_end_time=found.end_ns,
+        schema_count=len(found.schemas),
     )

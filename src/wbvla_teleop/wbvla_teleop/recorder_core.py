@@ -44,8 +44,8 @@ class _Episode:
 class EpisodeRecorder:
     """One episode at a time. ``take`` never blocks: what does not fit into the queue is dropped and counted.
 
-    Only the writer thread touches the bag while an episode runs; the other methods belong to one control thread.
-    Times are the recorder's clock in ns.
+    Only the writer thread touches the bag while an episode runs; the other methods belong to one control
+    thread. Times are the recorder's clock in ns.
     """
 
     def __init__(self, config: RecorderConfig) -> None:
@@ -75,9 +75,12 @@ class EpisodeRecorder:
         self._check_space(self.config.folder)
         name = name or self._free_name(now_ns)
         bag = BagWriter(
-            self.config.folder / name, self.config.topics,
+            self.config.folder / name,
+            self.config.topics,
             {"wbvla": {**self.config.metadata, "episode": name, "task": task, "operator": operator}},
-            self.config.attachments, created_ns=now_ns, compression=self.config.compression,
+            self.config.attachments,
+            created_ns=now_ns,
+            compression=self.config.compression,
         )
         expected = {topic.name: self.config.expected_hz.get(topic.name, 0.0) for topic in self.config.topics}
         self._episode = _Episode(name, task, operator, now_ns, bag, Audit(expected, self.config.skew_pairs))
@@ -154,11 +157,18 @@ class EpisodeRecorder:
         if episode.failure:
             alarms.append(episode.failure)
         return Snapshot(
-            state=self.state, episode=episode.name, task=episode.task,
-            elapsed_s=(end_ns - episode.start_ns) / 1e9, messages=sum(episode.bag.counts.values()),
-            dropped=episode.audit.dropped + episode.queue_dropped, bytes=episode.size_bytes,
-            disk_free=self._free_bytes(), skew_ms=episode.audit.skew_ms, alarms=tuple(alarms),
-            disk_full=episode.disk_full, detail=episode.failure,
+            state=self.state,
+            episode=episode.name,
+            task=episode.task,
+            elapsed_s=(end_ns - episode.start_ns) / 1e9,
+            messages=sum(episode.bag.counts.values()),
+            dropped=episode.audit.dropped + episode.queue_dropped,
+            bytes=episode.size_bytes,
+            disk_free=self._free_bytes(),
+            skew_ms=episode.audit.skew_ms,
+            alarms=tuple(alarms),
+            disk_full=episode.disk_full,
+            detail=episode.failure,
         )
 
     def counts(self) -> dict[str, int]:
@@ -242,15 +252,23 @@ class EpisodeRecorder:
     def _write_episode_file(self) -> None:
         episode = self._episode
         content = {
-            "episode": episode.name, "task": episode.task, "operator": episode.operator,
-            "state": self.state.name.lower(), "start_ns": episode.start_ns, "end_ns": episode.end_ns,
-            "outcome": dict(episode.outcome), "failure": episode.failure,
-            "dropped": episode.audit.dropped + episode.queue_dropped, "audit": episode.audit.summary(),
+            "episode": episode.name,
+            "task": episode.task,
+            "operator": episode.operator,
+            "state": self.state.name.lower(),
+            "start_ns": episode.start_ns,
+            "end_ns": episode.end_ns,
+            "outcome": dict(episode.outcome),
+            "failure": episode.failure,
+            "dropped": episode.audit.dropped + episode.queue_dropped,
+            "audit": episode.audit.summary(),
         }
         target = episode.bag.folder / EPISODE_FILE
         temporary = target.with_suffix(".new")
         try:
-            temporary.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+            temporary.write_text(
+                yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8"
+            )
             os.replace(temporary, target)
         except OSError as error:
             episode.failure = episode.failure or f"'{target}' was not written: {error.strerror}"
@@ -260,7 +278,7 @@ class EpisodeRecorder:
         if free < self.config.min_free_bytes:
             raise BagError(
                 f"disk almost full: {free / 1e6:.0f} MB left at '{folder}', "
-                f"{self.config.min_free_bytes / 1e6:.0f} MB are kept free; make room or choose another folder",
+                f"{self.config.min_free_bytes / 1e6:.0f} MB stay free; make room or choose another folder",
                 disk_full=True,
             )
 
@@ -277,4 +295,3 @@ class EpisodeRecorder:
             number += 1
             name = f"episode_{stamp}_{number}"
         return name
-
