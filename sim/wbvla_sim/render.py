@@ -33,8 +33,8 @@ class Renderer:
         buffer = model.vis.global_
         if not (0 < width <= buffer.offwidth and 0 < height <= buffer.offheight):
             raise ValueError(
-                f"picture {width}x{height} does not fit the off-screen buffer
-                {buffer.offwidth}x{buffer.offheight}; " "raise visual/global/offwidth and offheight of the model"
+                f"picture {width}x{height} does not fit the off-screen buffer {buffer.offwidth}x{buffer.offheight};"
+                " raise visual/global/offwidth and offheight of the model"
             )
         self.width, self.height = width, height
         self._model = model
