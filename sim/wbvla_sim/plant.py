@@ -76,7 +76,7 @@ class Plant:
         build: BuildModel | None = None,
     ) -> None:
         self.spec, self.config = spec, config or PlantConfig()
-        self._build, self.task = build, task
+        self._build, self.task, self.seed = build, task, seed
         self._adopt(model)
         self.reset(task, seed)
 
@@ -99,7 +99,7 @@ class Plant:
 
         Raises ValueError when ``task`` is another one and the plant cannot build it.
         """
-        if self._build is not None and (task or self.task, seed) != (self.task, getattr(self, "seed", None)):
+        if self._build is not None and (task or self.task, seed) != (self.task, self.seed):
             self._adopt(self._build(task or self.task, seed))
         elif task not in ("", self.task):
             raise ValueError(f"task {task!r}: this plant only has {self.task or 'its one scene'!r}")
