@@ -34,7 +34,9 @@ def closure(extras: set[str]) -> dict[str, str]:
             try:
                 found[child.name.lower().replace("_", "-")] = metadata.version(child.name)
             except metadata.PackageNotFoundError:
-                sys.exit(f"{child.name} (needed by {requirement.name}) is not installed; run 'make setup' first")
+                sys.exit(
+                    f"{child.name} (needed by {requirement.name}) is not installed; run 'make setup' first"
+                )
             todo.append((child, set(child.extras)))
     return found
 

@@ -47,14 +47,17 @@ system_packages "$python"
 pip() { .venv/bin/python -m pip --disable-pip-version-check --quiet "$@"; }
 
 say "installing Python packages ($what); the first time takes some minutes"
-if [ "$what" = all ]; then
-    pip install -r requirements/run.lock -r requirements/train.lock
+extras=$([ "$what" = all ] && echo '[train,dev]' || true)
+if .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    locks=(-r requirements/run.lock)
+    [ "$what" = all ] && locks+=(-r requirements/train.lock)
+    pip install "${locks[@]}"
     pip install --no-deps -e .
-    echo "$key" > .venv/.wbvla-run
 else
-    pip install -r requirements/run.lock
-    pip install --no-deps -e .
+    # The locked numpy and its like have left Python 3.10; there the lower bounds of pyproject.toml decide.
+    pip install -e ".$extras"
 fi
+[ "$what" = all ] && echo "$key" > .venv/.wbvla-run
 .venv/bin/python embedded/install_path.py
 echo "$key" > "$stamp"
 say "ready"

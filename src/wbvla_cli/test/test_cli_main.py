@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from wbvla_cli import bench, launch, main
 from wbvla_cli.bag_metrics import median_rate_hz
+
+from wbvla_cli import bench, launch, main
 
 
 def test_without_a_command_it_teaches_and_fails(capsys):

@@ -65,7 +65,9 @@ def measure(path: Path, namespace: str) -> BagMetrics:
     stamps: dict[str, list[int]] = {}
     delays: list[float] = []
     joint_names: list[str] = []
-    rows: dict[str, list] = {name: [] for name in ("joint_states", "leg_waist_command", "sim/state", "loco_command")}
+    rows: dict[str, list] = {
+        name: [] for name in ("joint_states", "leg_waist_command", "sim/state", "loco_command")
+    }
     try:
         with AnyReader([path]) as reader:
             begin_ns = reader.start_time

@@ -21,6 +21,7 @@ from wbvla_core.paths import bundle_path
 from wbvla_core.robot_spec import RobotSpec
 from wbvla_core.timing import LatencyHistogram
 from wbvla_core.types import LocoCommand
+
 from wbvla_msgs.msg import LegWaistCommand, RobotState
 from wbvla_ros import conversions, qos
 
@@ -77,10 +78,18 @@ def main() -> int:
     while not stop:
         executor.spin_once(timeout_sec=0.2)
     lateness = node.lateness
-    print(json.dumps({
-        "p50_ms": lateness.percentile_ms(50), "p99_ms": lateness.percentile_ms(99), "max_ms": lateness.max_ns / 1e6,
-        "missed_fraction": node.missed / max(1, node.ticks), "ticks": node.ticks,
-    }), flush=True)
+    print(
+        json.dumps(
+            {
+                "p50_ms": lateness.percentile_ms(50),
+                "p99_ms": lateness.percentile_ms(99),
+                "max_ms": lateness.max_ns / 1e6,
+                "missed_fraction": node.missed / max(1, node.ticks),
+                "ticks": node.ticks,
+            }
+        ),
+        flush=True,
+    )
     node.destroy_node()
     rclpy.try_shutdown()
     return 0

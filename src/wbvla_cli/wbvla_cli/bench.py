@@ -21,7 +21,9 @@ def main(argv: list[str]) -> int:
         print(usage())
         return 0 if argv else 2
     if argv[0] not in BENCHES:
-        print(f"wbvla bench: there is no bench '{argv[0]}'; choose one of {', '.join(BENCHES)}", file=sys.stderr)
+        print(
+            f"wbvla bench: there is no bench '{argv[0]}'; choose one of {', '.join(BENCHES)}", file=sys.stderr
+        )
         return 2
     module = importlib.import_module(BENCHES[argv[0]][0])
     return int(module.main(argv[1:]) or 0)

@@ -45,8 +45,12 @@ class Arguments:
 def measure(arguments: Arguments, folder: Path, console: Console) -> dict:
     """Run the graph and the baseline; returns {"ours": {...}, "baseline": {...}}."""
     launch_arguments = {
-        "sim": "true", "record": str(arguments.record).lower(), "namespace": NAMESPACE,
-        "bag_dir": str(folder / "bag"), "lmo": arguments.bundle, "statistics_window_s": str(arguments.seconds + 30.0),
+        "sim": "true",
+        "record": str(arguments.record).lower(),
+        "namespace": NAMESPACE,
+        "bag_dir": str(folder / "bag"),
+        "lmo": arguments.bundle,
+        "statistics_window_s": str(arguments.seconds + 30.0),
     }
     with Graph("x2", launch_arguments, folder / "launch.log"):
         rclpy.init()
@@ -58,9 +62,18 @@ def measure(arguments: Arguments, folder: Path, console: Console) -> dict:
             director.wait_for("the simulator", lambda: director.sim is not None, 20.0)
             stand_up(director)
             baseline = subprocess.Popen(
-                [sys.executable, "-m", "wbvla_cli.baseline_node", arguments.bundle, arguments.robot,
-                 "--ros-args", "-r", f"__ns:=/{NAMESPACE}"],
-                stdout=subprocess.PIPE, text=True,
+                [
+                    sys.executable,
+                    "-m",
+                    "wbvla_cli.baseline_node",
+                    arguments.bundle,
+                    arguments.robot,
+                    "--ros-args",
+                    "-r",
+                    f"__ns:=/{NAMESPACE}",
+                ],
+                stdout=subprocess.PIPE,
+                text=True,
             )
             console.print(f"standing; measuring {arguments.seconds:.0f} s")
             director.wait(arguments.seconds)
@@ -77,7 +90,9 @@ def measure(arguments: Arguments, folder: Path, console: Console) -> dict:
         "seconds": arguments.seconds,
         "fell": fell,
         "ours": {
-            "p50_ms": ours.lateness_p50_ms, "p99_ms": ours.lateness_p99_ms, "max_ms": ours.lateness_max_ms,
+            "p50_ms": ours.lateness_p50_ms,
+            "p99_ms": ours.lateness_p99_ms,
+            "max_ms": ours.lateness_max_ms,
             "missed_fraction": ours.missed / max(1, ours.ticks + ours.missed),
         },
         "baseline": {name: value for name, value in json.loads(output).items() if name != "ticks"},

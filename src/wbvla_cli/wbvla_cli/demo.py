@@ -53,7 +53,8 @@ def node_figures(director: Director, name: str) -> dict:
     return {
         "rate_hz": round(status.rate_hz, 3),
         "lateness_ms": {
-            "p50": round(status.lateness_p50_ms, 3), "p99": round(status.lateness_p99_ms, 3),
+            "p50": round(status.lateness_p50_ms, 3),
+            "p99": round(status.lateness_p99_ms, 3),
             "max": round(status.lateness_max_ms, 3),
         },
         "missed_fraction": round(status.missed / total, 6),
@@ -61,7 +62,12 @@ def node_figures(director: Director, name: str) -> dict:
 
 
 def assemble(
-    director: Director, metrics: BagMetrics, plant: dict, usage: ProcessSampler, faults: list[Fault], begin_ns: int,
+    director: Director,
+    metrics: BagMetrics,
+    plant: dict,
+    usage: ProcessSampler,
+    faults: list[Fault],
+    begin_ns: int,
     dropped: int,
 ) -> dict:
     """The content of report.json (keys are a contract)."""
@@ -74,7 +80,10 @@ def assemble(
         "camera": {"rate_hz": metrics.rates_hz.get(TOPICS["camera"], 0.0)},
         "state_to_command_ms": report.percentiles(metrics.state_to_command_ms),
         "bag": {"path": metrics.path, "messages": metrics.messages, "dropped": dropped},
-        "cpu": {**(cores := {name: round(value, 3) for name, value in usage.cores().items()}), "sum": round(sum(cores.values()), 3)},
+        "cpu": {
+            **(cores := {name: round(value, 3) for name, value in usage.cores().items()}),
+            "sum": round(sum(cores.values()), 3),
+        },
         "memory_mb": {
             **(memory := {name: round(value, 1) for name, value in usage.memory_mb().items()}),
             "sum": round(sum(memory.values()), 1),
@@ -88,11 +97,23 @@ def summarise(console: Console, result: dict, out: Path) -> bool:
     limits = [
         ("stood throughout", not result["robot"]["fell"], "fell" if result["robot"]["fell"] else "yes"),
         ("real-time factor >= 0.99", result["sim"]["rtf"] >= 0.99, f"{result['sim']['rtf']:.3f}"),
-        ("actuator set-points >= 490 Hz", result["driver"]["rate_hz"] >= 490, f"{result['driver']['rate_hz']:.0f} Hz"),
+        (
+            "actuator set-points >= 490 Hz",
+            result["driver"]["rate_hz"] >= 490,
+            f"{result['driver']['rate_hz']:.0f} Hz",
+        ),
         ("LMO 49.5..50.5 Hz", 49.5 <= result["lmo"]["rate_hz"] <= 50.5, f"{result['lmo']['rate_hz']:.2f} Hz"),
-        ("LMO missed <= 0.001", result["lmo"]["missed_fraction"] <= 0.001, f"{result['lmo']['missed_fraction']:.4f}"),
+        (
+            "LMO missed <= 0.001",
+            result["lmo"]["missed_fraction"] <= 0.001,
+            f"{result['lmo']['missed_fraction']:.4f}",
+        ),
         ("VLA 9.8..10.2 Hz", 9.8 <= result["vla"]["rate_hz"] <= 10.2, f"{result['vla']['rate_hz']:.1f} Hz"),
-        ("no message lost by the recorder", result["bag"]["dropped"] == 0, f"{result['bag']['dropped']} lost"),
+        (
+            "no message lost by the recorder",
+            result["bag"]["dropped"] == 0,
+            f"{result['bag']['dropped']} lost",
+        ),
         ("CPU <= 1.6 cores", result["cpu"]["sum"] <= 1.6, f"{result['cpu']['sum']:.2f}"),
         ("memory < 1000 MB", result["memory_mb"]["sum"] < 1000, f"{result['memory_mb']['sum']:.0f} MB"),
     ]
@@ -110,14 +131,23 @@ def main(argv: list[str]) -> int:
         print(f"wbvla demo: {out} exists and is not empty; name another folder with --out", file=sys.stderr)
         return 2
     out.mkdir(parents=True, exist_ok=True)
-    domain = arguments.domain if arguments.domain is not None else int(os.environ.get("ROS_DOMAIN_ID", os.getpid() % 100 + 1))
+    domain = (
+        arguments.domain
+        if arguments.domain is not None
+        else int(os.environ.get("ROS_DOMAIN_ID", os.getpid() % 100 + 1))
+    )
     os.environ["ROS_DOMAIN_ID"] = str(domain)
     os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
     spec = RobotSpec.load(arguments.robot)
     summary = (out / "plant.json").resolve()
     launch_arguments = {
-        "sim": "true", "record": "true", "scene": arguments.scene, "seed": str(arguments.seed),
-        "bag_dir": str((out / "bag").resolve()), "plant_summary": str(summary), "namespace": NAMESPACE,
+        "sim": "true",
+        "record": "true",
+        "scene": arguments.scene,
+        "seed": str(arguments.seed),
+        "bag_dir": str((out / "bag").resolve()),
+        "plant_summary": str(summary),
+        "namespace": NAMESPACE,
     }
     console.print(f"starting the graph (ROS_DOMAIN_ID {domain}, output in {out / 'launch.log'})")
     faults: list[Fault] = []

@@ -22,16 +22,27 @@ NODES = ("driver", "lmo_node", "vla_node", "recorder")
 LOOK_LEFT = {"head_yaw_joint": 0.3, "head_pitch_joint": 0.0}
 LOOK_RIGHT_DOWN = {"head_yaw_joint": -0.3, "head_pitch_joint": 0.2}
 REACH = {
-    "head_yaw_joint": 0.0, "head_pitch_joint": 0.1,
-    "left_shoulder_pitch_joint": -0.9, "left_elbow_joint": -0.9, "right_shoulder_pitch_joint": -0.9,
-    "right_elbow_joint": -0.9, "left_claw_joint": 1.0, "right_claw_joint": 1.0,
+    "head_yaw_joint": 0.0,
+    "head_pitch_joint": 0.1,
+    "left_shoulder_pitch_joint": -0.9,
+    "left_elbow_joint": -0.9,
+    "right_shoulder_pitch_joint": -0.9,
+    "right_elbow_joint": -0.9,
+    "left_claw_joint": 1.0,
+    "right_claw_joint": 1.0,
 }
 WIDE = {**REACH, "left_shoulder_roll_joint": 0.7, "right_shoulder_roll_joint": -0.7}
 REST = {
-    "head_yaw_joint": 0.0, "head_pitch_joint": 0.0,
-    "left_shoulder_pitch_joint": 0.2, "left_shoulder_roll_joint": 0.2, "left_elbow_joint": -0.3,
-    "right_shoulder_pitch_joint": 0.2, "right_shoulder_roll_joint": -0.2, "right_elbow_joint": -0.3,
-    "left_claw_joint": 0.0, "right_claw_joint": 0.0,
+    "head_yaw_joint": 0.0,
+    "head_pitch_joint": 0.0,
+    "left_shoulder_pitch_joint": 0.2,
+    "left_shoulder_roll_joint": 0.2,
+    "left_elbow_joint": -0.3,
+    "right_shoulder_pitch_joint": 0.2,
+    "right_shoulder_roll_joint": -0.2,
+    "right_elbow_joint": -0.3,
+    "left_claw_joint": 0.0,
+    "right_claw_joint": 0.0,
 }
 
 
@@ -64,7 +75,9 @@ def stand_up(director: Director) -> None:
     director.release()
     director.wait_for_state(State.STANDING, timeout_s=10.0)
     director.gantry(LOOSE_ROPE_M, speed_m_s=0.15)
-    director.wait_for("the rope to hang loose", lambda: director.sim is not None and not director.sim.hoisted, 15.0)
+    director.wait_for(
+        "the rope to hang loose", lambda: director.sim is not None and not director.sim.hoisted, 15.0
+    )
     director.wait(2.0)
 
 
@@ -129,7 +142,9 @@ def run_script(director: Director, graph: Graph, usage: ProcessSampler, console:
     director.set_authority(Source.NONE)
     say("hoisted, e-stopped, released, and down on its feet again")
     director.gantry(HUNG_M, speed_m_s=0.15)
-    director.wait_for("the rope to carry the robot", lambda: director.sim is not None and director.sim.hoisted, 15.0)
+    director.wait_for(
+        "the rope to carry the robot", lambda: director.sim is not None and director.sim.hoisted, 15.0
+    )
     director.wait(2.0)
     pulled_ns = time.time_ns()
     director.estop("demo")

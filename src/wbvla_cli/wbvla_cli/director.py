@@ -6,17 +6,18 @@ driver reacts. It uses only what any ROS 2 node may use.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from wbvla_core.robot_spec import RobotSpec
 from wbvla_core.types import ArmTarget, LocoCommand, Reason, Source, State
+
 from wbvla_msgs import msg, srv
 from wbvla_ros import conversions, qos
 
@@ -86,7 +87,9 @@ class Director(Node):
         deadline_s = time.monotonic() + timeout_s
         while not condition():
             if time.monotonic() > deadline_s:
-                raise DirectorError(f"waited {timeout_s:.0f} s for {what}; the driver is {self.driver_text()}")
+                raise DirectorError(
+                    f"waited {timeout_s:.0f} s for {what}; the driver is {self.driver_text()}"
+                )
             time.sleep(0.01)
 
     def wait_for_state(self, *states: State, timeout_s: float = 10.0) -> None:
@@ -97,7 +100,8 @@ class Director(Node):
         idle = (State.UNCONFIGURED, State.INACTIVE)
         self.wait_for(
             f"{name} to be active",
-            lambda: name in self.statuses and State(self.statuses[name].state) not in idle, timeout_s,
+            lambda: name in self.statuses and State(self.statuses[name].state) not in idle,
+            timeout_s,
         )
 
     def call(self, name: str, request):
@@ -168,10 +172,8 @@ class Director(Node):
     # Callbacks.
 
     def _spin(self) -> None:
-        try:
+        with contextlib.suppress(ExternalShutdownException):
             self._executor.spin()
-        except rclpy.executors.ExternalShutdownException:
-            pass
 
     def _on_status(self, status: msg.Status) -> None:
         self.statuses[status.node] = status
@@ -202,8 +204,11 @@ class Director(Node):
         if self._arms is not None:
             names, positions = self._arms
             chunk = ArmTarget(
-                joint_names=names, positions=np.stack([positions] * len(CHUNK_S)),
-                time_from_start_ns=np.array([int(t * 1e9) for t in CHUNK_S]), source=Source.TELEOP,
-                sequence=self._sequence, **stamps,
+                joint_names=names,
+                positions=np.stack([positions] * len(CHUNK_S)),
+                time_from_start_ns=np.array([int(t * 1e9) for t in CHUNK_S]),
+                source=Source.TELEOP,
+                sequence=self._sequence,
+                **stamps,
             )
             self._arm_publisher.publish(conversions.arm_target_to_msg(chunk))

@@ -21,7 +21,11 @@ from wbvla_core.paths import models_dir
 from wbvla_core.robot_spec import RobotSpec
 
 COMMAND_TOPICS = (
-    "leg_waist_command", "loco_command", "vla/arm_target", "vla/loco_command", "teleop/arm_target",
+    "leg_waist_command",
+    "loco_command",
+    "vla/arm_target",
+    "vla/loco_command",
+    "teleop/arm_target",
     "teleop/loco_command",
 )
 
@@ -52,13 +56,22 @@ class Finding:
 
 def software() -> Iterator[Finding]:
     yield Finding("ok", "python", f"{platform.python_version()} on {platform.machine()}")
-    for module, need in (("mujoco", "simulation"), ("onnxruntime", "policies"), ("rclpy", "the graph"), ("mcap", "bags")):
+    for module, need in (
+        ("mujoco", "simulation"),
+        ("onnxruntime", "policies"),
+        ("rclpy", "the graph"),
+        ("mcap", "bags"),
+    ):
         try:
             found = importlib.import_module(module)
         except ModuleNotFoundError:
             yield Finding("fault", module, f"missing; needed for {need}", "make setup")
             continue
-        where = "embedded" if module == "rclpy" and "embedded" in (found.__file__ or "") else getattr(found, "__version__", "")
+        where = (
+            "embedded"
+            if module == "rclpy" and "embedded" in (found.__file__ or "")
+            else getattr(found, "__version__", "")
+        )
         yield Finding("ok", module, str(where))
     try:
         import torch
@@ -87,11 +100,18 @@ def real_time() -> Iterator[Finding]:
         yield Finding("ok", "real-time priority", "permitted")
     else:
         yield Finding(
-            "note", "real-time priority", "not permitted; loops run at normal priority",
+            "note",
+            "real-time priority",
+            "not permitted; loops run at normal priority",
             "add '@realtime - rtprio 90' and '@realtime - memlock unlimited' to the limits of your user",
         )
     free = shutil.disk_usage(".").free
-    yield Finding("ok" if free > 5e9 else "note", "disk", f"{free / 1e9:.0f} GB free here", "" if free > 5e9 else "bags need about 3 MB/s")
+    yield Finding(
+        "ok" if free > 5e9 else "note",
+        "disk",
+        f"{free / 1e9:.0f} GB free here",
+        "" if free > 5e9 else "bags need about 3 MB/s",
+    )
 
 
 def models(robot: str) -> Iterator[Finding]:
@@ -114,15 +134,21 @@ def graph(namespace: str) -> Iterator[Finding]:
 
     local = os.environ.get("ROS_LOCALHOST_ONLY", "1") == "1"
     yield Finding(
-        "ok" if local else "note", "DDS reach", "this host only" if local else "the whole network",
+        "ok" if local else "note",
+        "DDS reach",
+        "this host only" if local else "the whole network",
         "" if local else "commands are not authenticated: set ROS_LOCALHOST_ONLY=1 or isolate the network",
     )
     rclpy.init()
     node = rclpy.create_node("wbvla_doctor")
     try:
         time.sleep(2.0)
-        present = sorted(name for name, space in node.get_node_names_and_namespaces() if space.strip("/") == namespace)
-        yield Finding("ok" if present else "note", "graph", ", ".join(present) or f"no node under /{namespace}")
+        present = sorted(
+            name for name, space in node.get_node_names_and_namespaces() if space.strip("/") == namespace
+        )
+        yield Finding(
+            "ok" if present else "note", "graph", ", ".join(present) or f"no node under /{namespace}"
+        )
         for topic in COMMAND_TOPICS:
             publishers = node.get_publishers_info_by_topic(f"/{namespace}/{topic}")
             if len(publishers) > 1:
@@ -135,7 +161,9 @@ def graph(namespace: str) -> Iterator[Finding]:
 
 def examine(arguments: Arguments) -> list[Finding]:
     rooms: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
-        ("software", software), ("rendering", picture), ("real time", real_time),
+        ("software", software),
+        ("rendering", picture),
+        ("real time", real_time),
         ("models", lambda: models(arguments.robot)),
     ]
     if not arguments.no_graph:

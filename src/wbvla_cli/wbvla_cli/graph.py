@@ -24,7 +24,10 @@ class Graph:
         command = launch.command(robot, [f"{name}:={value}" for name, value in arguments.items()])
         self._output = log.open("wb")
         self.process = subprocess.Popen(
-            command, stdout=self._output, stderr=subprocess.STDOUT, start_new_session=True,
+            command,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
 
@@ -38,7 +41,9 @@ class Graph:
         """Raises :class:`GraphError` when the launch has ended."""
         code = self.process.poll()
         if code is not None:
-            raise GraphError(f"the launch ended with exit code {code}; {self._log} ends with:\n{self.last_words()}")
+            raise GraphError(
+                f"the launch ended with exit code {code}; {self._log} ends with:\n{self.last_words()}"
+            )
 
     def last_words(self, lines: int = 12) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])

@@ -22,7 +22,9 @@ COMMANDS: dict[str, Command] = {
     "doctor": Command("wbvla_cli.doctor", "list what is missing or disagrees; moves nothing"),
     "top": Command("wbvla_cli.top", "live table of every node and topic: rate, age, latency, state"),
     "bench": Command("wbvla_cli.bench", "measure against a peer or a limit: wbvla bench NAME"),
-    "lmo": Command("wbvla_training.lmo.cli", "train, evaluate, export and play the locomotion policy", "train"),
+    "lmo": Command(
+        "wbvla_training.lmo.cli", "train, evaluate, export and play the locomotion policy", "train"
+    ),
 }
 
 
@@ -56,7 +58,8 @@ def main(argv: list[str] | None = None) -> int:
         extra = f"[{command.extra}]" if command.extra else ""
         print(
             f"wbvla {name}: the Python package '{error.name}' is missing; run 'make setup' in the checkout, "
-            f"or pip install -e '.{extra}'", file=sys.stderr,
+            f"or pip install -e '.{extra}'",
+            file=sys.stderr,
         )
         return 3
     try:

@@ -8,7 +8,14 @@ import time
 import psutil
 
 EXECUTABLES = (
-    "plant", "sim_node", "driver_node", "lmo_node", "vla_node", "teleop_node", "recorder", "robot_state_publisher",
+    "plant",
+    "sim_node",
+    "driver_node",
+    "lmo_node",
+    "vla_node",
+    "teleop_node",
+    "recorder",
+    "robot_state_publisher",
 )
 
 

@@ -34,7 +34,10 @@ def percentiles(values_ms: np.ndarray) -> dict[str, float]:
     """p50 and p99 of values [ms]; zeros when there are none."""
     if len(values_ms) == 0:
         return {"p50": 0.0, "p99": 0.0}
-    return {"p50": round(float(np.percentile(values_ms, 50)), 3), "p99": round(float(np.percentile(values_ms, 99)), 3)}
+    return {
+        "p50": round(float(np.percentile(values_ms, 50)), 3),
+        "p99": round(float(np.percentile(values_ms, 99)), 3),
+    }
 
 
 def _picture(figure) -> str:
@@ -49,8 +52,14 @@ def _mark(axis, faults: list[dict]) -> None:
         if fault.get("time_s") is not None:
             axis.axvline(fault["time_s"], color="#b91c1c", lw=0.8, ls=":")
             axis.annotate(
-                fault["reason"].lower(), (fault["time_s"], 1.0), xycoords=("data", "axes fraction"), fontsize=7,
-                rotation=90, va="top", ha="right", color="#b91c1c",
+                fault["reason"].lower(),
+                (fault["time_s"], 1.0),
+                xycoords=("data", "axes fraction"),
+                fontsize=7,
+                rotation=90,
+                va="top",
+                ha="right",
+                color="#b91c1c",
             )
 
 
@@ -60,10 +69,20 @@ def height_plot(metrics: BagMetrics, faults: list[dict]) -> str:
     if "sim/state" in series.times_s:
         times, values = series.times_s["sim/state"], series.values["sim/state"]
         axis.plot(times, values[:, 0], label="pelvis above floor", lw=1.2)
-        axis.fill_between(times, 0, 1, where=values[:, 1] > 0.5, color="#94a3b8", alpha=0.2,
-                          transform=axis.get_xaxis_transform(), label="hoisted")
+        axis.fill_between(
+            times,
+            0,
+            1,
+            where=values[:, 1] > 0.5,
+            color="#94a3b8",
+            alpha=0.2,
+            transform=axis.get_xaxis_transform(),
+            label="hoisted",
+        )
     if "loco_command" in series.times_s:
-        axis.plot(series.times_s["loco_command"], series.values["loco_command"], label="commanded h*", lw=1, ls="--")
+        axis.plot(
+            series.times_s["loco_command"], series.values["loco_command"], label="commanded h*", lw=1, ls="--"
+        )
     _mark(axis, faults)
     axis.set(xlabel="time [s]", ylabel="height [m]")
     axis.legend(loc="lower right", fontsize=8)
@@ -76,14 +95,16 @@ def torque_plot(metrics: BagMetrics, spec: RobotSpec) -> str:
     if "joint_states" in metrics.series.values:
         table = metrics.series.values["joint_states"]
         names = metrics.joint_names
-        effort = np.abs(table[:, len(names):][:, : spec.n])
+        effort = np.abs(table[:, len(names) :][:, : spec.n])
         share = effort.max(axis=0) / spec.effort_nm
         typical = np.percentile(effort, 99, axis=0) / spec.effort_nm
         at = np.arange(spec.n)
         axis.bar(at, share, color="#93c5fd", label="largest")
         axis.bar(at, typical, color="#1d4ed8", label="99 %")
         axis.axhline(1.0, color="#b91c1c", lw=1)
-        axis.set_xticks(at, [name.removesuffix("_joint") for name in spec.joint_names], rotation=90, fontsize=7)
+        axis.set_xticks(
+            at, [name.removesuffix("_joint") for name in spec.joint_names], rotation=90, fontsize=7
+        )
         axis.legend(fontsize=8)
     axis.set(ylabel="torque / limit")
     return _picture(figure)
@@ -107,7 +128,9 @@ def _rows(values: dict, prefix: str = "") -> list[tuple[str, str]]:
     return rows
 
 
-def write_html(path: Path, title: str, report: dict, metrics: BagMetrics, spec: RobotSpec, video: str | None) -> None:
+def write_html(
+    path: Path, title: str, report: dict, metrics: BagMetrics, spec: RobotSpec, video: str | None
+) -> None:
     """One page with figures, faults and plots; needs no network."""
     faults = report.get("faults", [])
     verdict = "fell" if report["robot"]["fell"] else "stood"
@@ -117,7 +140,8 @@ def write_html(path: Path, title: str, report: dict, metrics: BagMetrics, spec: 
         for fault in faults
     )
     figure_rows = "".join(
-        f"<tr><td>{html.escape(key)}</td><td class=n>{html.escape(value)}</td></tr>" for key, value in _rows(report)
+        f"<tr><td>{html.escape(key)}</td><td class=n>{html.escape(value)}</td></tr>"
+        for key, value in _rows(report)
     )
     rate_rows = "".join(
         f"<tr><td>{html.escape(topic)}</td><td class=n>{metrics.counts[topic]}</td><td class=n>{rate:.1f}</td></tr>"

@@ -15,9 +15,9 @@ from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from wbvla_core.types import Reason, State
-from wbvla_msgs.msg import Status
 
 from wbvla_cli.interfaces import message_class
+from wbvla_msgs.msg import Status
 
 WINDOW_S = 2.0
 
@@ -81,19 +81,38 @@ class Watcher(Node):
 
     def tables(self) -> Group:
         now_s = time.monotonic()
-        nodes = Table("node", "state", "reason", "rate [Hz]", "late p99 [ms]", "missed", "dropped", "detail", title="nodes")
+        nodes = Table(
+            "node",
+            "state",
+            "reason",
+            "rate [Hz]",
+            "late p99 [ms]",
+            "missed",
+            "dropped",
+            "detail",
+            title="nodes",
+        )
         for name, (status, seen_s) in sorted(self.nodes.items()):
             gone = now_s - seen_s > 2.0
             nodes.add_row(
-                name, "[red]silent[/]" if gone else State(status.state).name, Reason(status.reason).name,
-                f"{status.rate_hz:.1f}", f"{status.lateness_p99_ms:.2f}", str(status.missed), str(status.dropped),
+                name,
+                "[red]silent[/]" if gone else State(status.state).name,
+                Reason(status.reason).name,
+                f"{status.rate_hz:.1f}",
+                f"{status.lateness_p99_ms:.2f}",
+                str(status.missed),
+                str(status.dropped),
                 status.detail,
             )
         topics = Table("topic", "type", "rate [Hz]", "age [s]", "size [B]", title="topics")
         for name, topic in sorted(self.topics.items()):
             age = f"{now_s - topic.arrivals_s[-1]:.2f}" if topic.arrivals_s else "-"
             topics.add_row(
-                name.removeprefix(self._prefix), topic.type_name, f"{topic.rate_hz(now_s):.1f}", age, str(topic.size_bytes)
+                name.removeprefix(self._prefix),
+                topic.type_name,
+                f"{topic.rate_hz(now_s):.1f}",
+                age,
+                str(topic.size_bytes),
             )
         return Group(nodes, topics)
 

@@ -34,7 +34,9 @@ def models_dir() -> Path:
         if candidate.is_dir():
             return candidate
     searched = ", ".join(str(candidate) for candidate in candidates) or "nothing"
-    raise FileNotFoundError(f"no model bundles found (searched {searched}); set WBVLA_MODELS or source the workspace")
+    raise FileNotFoundError(
+        f"no model bundles found (searched {searched}); set WBVLA_MODELS or source the workspace"
+    )
 
 
 def bundle_path(name: str | os.PathLike) -> Path:

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from wbvla_core import types
 from wbvla_core.robot_spec import RobotSpec
+
+from wbvla_core import types
 from wbvla_msgs import msg
 from wbvla_ros import conversions
 
@@ -32,11 +33,18 @@ def test_states_equal_the_constants_of_status():
 
 def robot_state() -> types.RobotState:
     return types.RobotState(
-        stamp_ns=1_234_567_890_123_456_789, sequence=7, position_rad=RNG.normal(size=SPEC.n),
-        velocity_rad_s=RNG.normal(size=SPEC.n), effort_nm=RNG.normal(size=SPEC.n),
-        gripper_opening=np.array([0.25, 1.0]), base_quaternion_wxyz=np.array([1.0, 0.0, 0.0, 0.0]),
-        base_angular_velocity_rad_s=RNG.normal(size=3), base_linear_acceleration_m_s2=RNG.normal(size=3),
-        plant_state=types.PlantState.ACTIVE, fault=np.zeros(SPEC.n, np.uint32), temperature_c=np.full(SPEC.n, np.nan),
+        stamp_ns=1_234_567_890_123_456_789,
+        sequence=7,
+        position_rad=RNG.normal(size=SPEC.n),
+        velocity_rad_s=RNG.normal(size=SPEC.n),
+        effort_nm=RNG.normal(size=SPEC.n),
+        gripper_opening=np.array([0.25, 1.0]),
+        base_quaternion_wxyz=np.array([1.0, 0.0, 0.0, 0.0]),
+        base_angular_velocity_rad_s=RNG.normal(size=3),
+        base_linear_acceleration_m_s2=RNG.normal(size=3),
+        plant_state=types.PlantState.ACTIVE,
+        fault=np.zeros(SPEC.n, np.uint32),
+        temperature_c=np.full(SPEC.n, np.nan),
     )
 
 
@@ -44,7 +52,13 @@ def test_robot_state_survives_the_round_trip():
     before = robot_state()
     after = conversions.robot_state_from_msg(conversions.robot_state_to_msg(before, SPEC), SPEC)
     assert after.stamp_ns == before.stamp_ns and after.plant_state is before.plant_state
-    for name in ("position_rad", "velocity_rad_s", "effort_nm", "gripper_opening", "base_angular_velocity_rad_s"):
+    for name in (
+        "position_rad",
+        "velocity_rad_s",
+        "effort_nm",
+        "gripper_opening",
+        "base_angular_velocity_rad_s",
+    ):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
 
 
@@ -64,9 +78,14 @@ def test_state_with_a_short_array_is_refused_by_field():
 
 def arm_target(points: int = 3) -> types.ArmTarget:
     return types.ArmTarget(
-        joint_names=("left_elbow_joint", "left_claw_joint"), positions=RNG.normal(size=(points, 2)),
-        time_from_start_ns=np.arange(1, points + 1) * 100_000_000, observation_stamp_ns=5_000_000_001,
-        source=types.Source.VLA, session=3, sequence=9, stamp_ns=5_100_000_000,
+        joint_names=("left_elbow_joint", "left_claw_joint"),
+        positions=RNG.normal(size=(points, 2)),
+        time_from_start_ns=np.arange(1, points + 1) * 100_000_000,
+        observation_stamp_ns=5_000_000_001,
+        source=types.Source.VLA,
+        session=3,
+        sequence=9,
+        stamp_ns=5_100_000_000,
     )
 
 
@@ -96,8 +115,15 @@ def test_ragged_chunks_are_refused():
 
 def test_loco_command_survives_the_round_trip():
     before = types.LocoCommand(
-        height_m=0.6, flags=(1, -1, 0), velocity=(0.1, 0.2, -0.3), mode=types.LocoMode.VELOCITY,
-        source=types.Source.TELEOP, session=2, sequence=4, stamp_ns=10, observation_stamp_ns=5,
+        height_m=0.6,
+        flags=(1, -1, 0),
+        velocity=(0.1, 0.2, -0.3),
+        mode=types.LocoMode.VELOCITY,
+        source=types.Source.TELEOP,
+        session=2,
+        sequence=4,
+        stamp_ns=10,
+        observation_stamp_ns=5,
     )
     assert conversions.loco_command_from_msg(conversions.loco_command_to_msg(before)) == before
 
@@ -119,11 +145,21 @@ def test_unknown_source_is_refused_with_the_allowed_ones():
 def test_leg_waist_command_survives_the_round_trip_and_refuses_mixed_lengths():
     n = len(SPEC.lmo_joints)
     before = types.LegWaistCommand(
-        joint_names=SPEC.lmo_joints, **{
-            name: RNG.normal(size=n) for name in (
-                "position_rad", "velocity_rad_s", "effort_nm", "effort_feedforward_nm", "stiffness", "damping"
+        joint_names=SPEC.lmo_joints,
+        **{
+            name: RNG.normal(size=n)
+            for name in (
+                "position_rad",
+                "velocity_rad_s",
+                "effort_nm",
+                "effort_feedforward_nm",
+                "stiffness",
+                "damping",
             )
-        }, state_stamp_ns=11, sequence=12, stamp_ns=13,
+        },
+        state_stamp_ns=11,
+        sequence=12,
+        stamp_ns=13,
     )
     message = conversions.leg_waist_command_to_msg(before)
     after = conversions.leg_waist_command_from_msg(message)

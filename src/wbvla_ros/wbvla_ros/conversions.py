@@ -11,8 +11,9 @@ from array import array
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from trajectory_msgs.msg import JointTrajectoryPoint
-from wbvla_core import types
 from wbvla_core.robot_spec import RobotSpec
+
+from wbvla_core import types
 from wbvla_msgs import msg
 
 MAX_CHUNK_POINTS = 64
@@ -206,6 +207,8 @@ def latent_action_to_msg(latent: types.LatentAction, stamp_ns: int) -> msg.Laten
     out.observation_stamp = to_time(latent.observation_stamp_ns)
     out.manipulation_codes = array("H", np.asarray(latent.manipulation_codes).astype(np.uint16).tolist())
     out.locomotion_codes = array("H", np.asarray(latent.locomotion_codes).astype(np.uint16).tolist())
-    out.manipulation_confidences = array("f", np.asarray(latent.manipulation_confidences, np.float32).tolist())
+    out.manipulation_confidences = array(
+        "f", np.asarray(latent.manipulation_confidences, np.float32).tolist()
+    )
     out.locomotion_confidences = array("f", np.asarray(latent.locomotion_confidences, np.float32).tolist())
     return out

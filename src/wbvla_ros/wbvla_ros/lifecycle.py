@@ -13,8 +13,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from wbvla_core.types import Reason, State
-from wbvla_msgs.msg import StageLatency, Status
 
+from wbvla_msgs.msg import StageLatency, Status
 from wbvla_ros.qos import STATUS
 
 AUTOSTART_PERIOD_S = 0.1
@@ -52,7 +52,8 @@ class ManagedNode(LifecycleNode):
         self._lifecycle = State.UNCONFIGURED
         self._activated_once = False
         self._autostart = self.declare_parameter(
-            "autostart", False,
+            "autostart",
+            False,
             ParameterDescriptor(
                 description="Configure at once and activate once the node's inputs are there.", read_only=True
             ),
@@ -168,8 +169,17 @@ class ManagedNode(LifecycleNode):
         message.state = int(report.state)
         message.reason = int(report.reason)
         for name in (
-            "detail", "rate_hz", "tick_p50_ms", "tick_p99_ms", "lateness_p50_ms", "lateness_p99_ms",
-            "lateness_max_ms", "ticks", "missed", "published", "dropped",
+            "detail",
+            "rate_hz",
+            "tick_p50_ms",
+            "tick_p99_ms",
+            "lateness_p50_ms",
+            "lateness_p99_ms",
+            "lateness_max_ms",
+            "ticks",
+            "missed",
+            "published",
+            "dropped",
         ):
             setattr(message, name, getattr(report, name))
         message.stages = [
@@ -180,13 +190,20 @@ class ManagedNode(LifecycleNode):
     def _publish_diagnostics(self) -> None:
         report = self._report()
         status = DiagnosticStatus(
-            level=_level(report), name=f"wbvla: {self.get_name()}", hardware_id=self.get_namespace().strip("/"),
+            level=_level(report),
+            name=f"wbvla: {self.get_name()}",
+            hardware_id=self.get_namespace().strip("/"),
             message=f"{report.state.name}: {report.detail or report.reason.name}",
         )
         values = {
-            "state": report.state.name, "reason": report.reason.name, "rate_hz": f"{report.rate_hz:.2f}",
-            "lateness_p99_ms": f"{report.lateness_p99_ms:.3f}", "missed": str(report.missed),
-            "published": str(report.published), "dropped": str(report.dropped), **report.values,
+            "state": report.state.name,
+            "reason": report.reason.name,
+            "rate_hz": f"{report.rate_hz:.2f}",
+            "lateness_p99_ms": f"{report.lateness_p99_ms:.3f}",
+            "missed": str(report.missed),
+            "published": str(report.published),
+            "dropped": str(report.dropped),
+            **report.values,
         }
         status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
         message = DiagnosticArray()
