@@ -79,7 +79,7 @@ def show_gantry(model: mujoco.MjModel, data: mujoco.MjData, bar_pose: np.ndarray
     mocap = int(model.body(BAR).mocapid[0])
     data.mocap_pos[mocap], data.mocap_quat[mocap] = bar_pose[:3], bar_pose[3:]
     for side in SIDES:
-        model.tendon(f"gantry_rope_{side}").rgba[3] = float(hooked)
+        model.tendon_rgba[model.tendon(f"gantry_rope_{side}").id, 3] = float(hooked)
 
 
 class Gantry:

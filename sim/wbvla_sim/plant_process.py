@@ -134,8 +134,9 @@ class PlantLoop:
             self._sim_box.write(self._snapshot(wall_ns))
             request = self._sim_box.next_request()
             if request is not None:
-                self._sim_box.answer(carry_out(plant, request))
-                if isinstance(request, ResetRequest):
+                reply = carry_out(plant, request)
+                self._sim_box.answer(reply)
+                if reply.success and isinstance(request, ResetRequest):
                     self._resets += 1
                     self._rtf.pause()
                     self._pacer.restart()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import mujoco
 from wbvla_core.robot_spec import RobotSpec
@@ -12,12 +13,22 @@ from wbvla_sim.scenes import build_scene
 DEFAULT_TASK = "empty"
 
 
+@dataclass(frozen=True)
+class World:
+    """A compiled scene and the names of the bodies in it that can move, the robot's apart."""
+
+    model: mujoco.MjModel
+    movables: tuple[str, ...]
+
+
+def build_world(spec: RobotSpec, task: str, seed: int) -> World:
+    """The world of ``task`` (empty: the default one) and ``seed``; raises ValueError for an unknown task."""
+    scene = build_scene(spec, task or DEFAULT_TASK, seed)
+    return World(scene.compile(), scene.movables)
+
+
 def model_builder(spec: RobotSpec) -> Callable[[str, int], mujoco.MjModel]:
     """A function (task, seed) -> model of robot, scene and gantry; it raises ValueError for an unknown
     task.
     """
-
-    def build(task: str, seed: int) -> mujoco.MjModel:
-        return build_scene(spec, task or DEFAULT_TASK, seed).compile()
-
-    return build
+    return lambda task, seed: build_world(spec, task, seed).model
