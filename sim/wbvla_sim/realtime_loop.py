@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
@@ -30,7 +31,14 @@ class Pacer:
     its fault.
     """
 
-    def __init__(self, timestep_s: float, steps_per_wake: int) -> None:
+    def __init__(
+        self,
+        timestep_s: float,
+        steps_per_wake: int,
+        clock: Callable[[], int] = time.monotonic_ns,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._clock, self._sleep = clock, sleep
         self._step_ns = round(timestep_s * NS_PER_S)
         self._wake_ns = steps_per_wake * self._step_ns
         self.lateness = LatencyHistogram()
@@ -40,16 +48,16 @@ class Pacer:
 
     def restart(self) -> None:
         """Begin anew now, for example after the world was rebuilt."""
-        self._last_ns = self._start_ns = time.monotonic_ns()
+        self._last_ns = self._start_ns = self._clock()
         self._deadline_ns = self._start_ns + self._wake_ns
         self._done = 0
 
     def wait(self) -> Turn:
         """Sleep to the next deadline."""
-        now_ns = time.monotonic_ns()
+        now_ns = self._clock()
         while now_ns < self._deadline_ns:
-            time.sleep((self._deadline_ns - now_ns) / NS_PER_S)
-            now_ns = time.monotonic_ns()
+            self._sleep((self._deadline_ns - now_ns) / NS_PER_S)
+            now_ns = self._clock()
         self.lateness.record(now_ns - self._deadline_ns)
         self._watch_ns += min(WATCH_CAP_NS, now_ns - self._last_ns)
         self._last_ns = now_ns

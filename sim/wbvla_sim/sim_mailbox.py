@@ -160,7 +160,7 @@ class SimMailbox:
         deadline = time.monotonic() + timeout_s
         self._claim(deadline)
         try:
-            text = json.dumps({"kind": type(request).__name__, **asdict(request)})
+            text = json.dumps([type(request).__name__, asdict(request)])
             self._request.write(_pack(text))
             number = self._request.counter
             while True:
@@ -192,11 +192,13 @@ class SimMailbox:
         if message is None:
             return None
         self._answered = message[0]
-        fields = json.loads(_unpack(message[1]))
-        kind = _REQUESTS[fields.pop("kind")]
-        if kind is PushRequest:
-            fields["force_n"] = tuple(fields["force_n"])
-        return kind(**fields)
+        try:
+            name, fields = json.loads(_unpack(message[1]))
+            request = _REQUESTS[name](**fields)
+        except (ValueError, KeyError, TypeError) as error:
+            self.answer(Reply(False, f"request not understood ({error!r}); run both sides from one source"))
+            return None
+        return request
 
     def answer(self, reply: Reply) -> None:
         """For the plant: answer the request that ``next_request`` gave last."""
