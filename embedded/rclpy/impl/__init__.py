@@ -1,0 +1,1 @@
+"""Inner parts that Humble has under this name."""
