@@ -140,6 +140,11 @@ class VlaCore:
     def has_authority(self) -> bool:
         return self._source == Source.VLA
 
+    @property
+    def waiting(self) -> bool:
+        """Whether an observation is under way."""
+        return bool(self._flights)
+
     # The tick.
 
     def begin(self, now_ns: int) -> bool:
