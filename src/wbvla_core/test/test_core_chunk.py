@@ -105,11 +105,42 @@ def test_targets_outside_the_range_are_cut_to_it():
 def test_a_takeover_is_slow_however_far_the_target():
     m = merger(config=ChunkConfig(takeover_speed=1.0))
     m.reset(np.zeros(3), 0)
-    merged = m.merge(chunk(np.full((20, 3), 1.0), step_ms=50), 0, takeover=True)
-    assert merged.fade_s == pytest.approx(1.5)
+    m.merge(chunk(np.full((20, 3), 1.0), step_ms=50), 0, takeover=True)
     path = run(m, 0, 2000)
-    assert np.abs(np.diff(path, axis=0)).max() / 0.005 < 1.15
+    assert np.abs(np.diff(path, axis=0)).max() / 0.005 < 1.001
     np.testing.assert_allclose(path[-1], 1.0)
+
+
+def test_a_takeover_stays_slow_while_further_chunks_arrive():
+    m = merger(config=ChunkConfig(takeover_speed=1.0))
+    m.reset(np.zeros(3), 0)
+    path = [np.zeros((1, 3))]
+    for k in range(20):
+        m.merge(chunk(np.full((10, 3), 1.0), stamp_ms=100 * k), 100 * k * MS, takeover=k == 0)
+        path.append(run(m, 100 * k + 5, 100 * k + 100))
+    speed = np.abs(np.diff(np.concatenate(path), axis=0)).max() / 0.005
+    assert speed < 1.001
+    np.testing.assert_allclose(path[-1][-1], 1.0, atol=1e-6)
+
+
+def test_after_a_takeover_the_motion_is_as_fast_as_before():
+    m = merger(config=ChunkConfig(takeover_speed=1.0))
+    m.reset(np.zeros(3), 0)
+    m.merge(chunk(np.full((2, 3), 0.2), step_ms=500), 0, takeover=True)
+    run(m, 0, 500)
+    m.merge(chunk(np.array([[0.2] * 3, [1.0] * 3]), stamp_ms=500, step_ms=200), 500 * MS)
+    path = run(m, 500, 900)
+    assert np.abs(np.diff(path, axis=0)).max() / 0.005 > 3.0
+
+
+def test_a_fast_stream_lags_by_little_more_than_its_interval():
+    m = merger()
+    m.reset(np.zeros(3), 0)
+    for ms in range(0, 2000, 20):  # a hand that moves at 0.3 unit/s, one step ahead by 40 ms
+        m.merge(chunk(np.full((1, 3), 0.0003 * (ms + 40)), stamp_ms=ms, first_ms=40), ms * MS)
+        m.sample((ms + 10) * MS)
+        position, _ = m.sample((ms + 20) * MS)
+    assert position[0] == pytest.approx(0.6, abs=0.3 * 0.06)
 
 
 def test_hold_comes_to_rest_within_the_fade():
@@ -134,7 +165,8 @@ def test_a_measured_start_outside_the_range_does_not_jump():
     m = merger()
     m.reset(np.array([2.3, 0, 0]), 0)
     position, _ = m.sample(TICK)
-    assert position[0] == 2.3
+    assert position[0] == pytest.approx(2.3 - 10.0 * 0.005)
+    assert m.limited.tolist() == [True, False, False]
 
 
 def test_memory_stays_bounded_under_overlapping_partial_chunks():

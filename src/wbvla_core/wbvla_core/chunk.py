@@ -2,9 +2,9 @@
 
 A chunk says where joints shall be at given times. It arrives late by the latency of whatever made it,
 overlaps the chunk before it, and may be the last for a while. Here steps already past are skipped, the rest
-is blended in over ``blend_s``, the result is interpolated linearly, limited in speed, and held at its end. A
-takeover (another source, or the same one after a break) is blended over as long as it takes to stay below
-``takeover_speed``.
+is blended in over ``blend_s``, the result is interpolated linearly, limited in range and speed, and held at
+its end. In a takeover (another source, or the same one after a break) the speed limit is ``takeover_speed``
+until the motion has caught up with the plan.
 
 Joints and grippers are treated alike; "unit" below means rad for joints and opening 0..1 for grippers.
 """
@@ -83,6 +83,7 @@ class ChunkMerger:
     """
 
     FADE_KNOTS = 10
+    SHORTEST_FADE_NS = 20_000_000
 
     def __init__(
         self,
@@ -107,6 +108,13 @@ class ChunkMerger:
         self._velocity = np.zeros(len(self.names))
         self._plan = Plan(np.array([now_ns], np.int64), self._output[None, :].copy())
         self._sampled_ns = now_ns
+        self._merged_ns: int | None = None
+        self._takeover_ns: tuple[int, int] | None = None  # not over before, over at the latest
+        self.limited = np.zeros(len(self.names), bool)
+
+    def planned(self, now_ns: int) -> np.ndarray:
+        """The plan [J] now, before the limits on range and speed."""
+        return self._plan.value(now_ns)
 
     @property
     def end_ns(self) -> int:
@@ -133,7 +141,7 @@ class ChunkMerger:
         if due_ns[-1] < now_ns - int(self.config.late_s * NS_PER_S):
             return Merge(0, len(due_ns), 0.0)
         columns = np.array([self._column[name] for name in target.joint_names])
-        wanted = np.clip(target.positions, self._lower[columns], self._upper[columns])
+        wanted = np.asarray(target.positions, float)
         past = int(np.searchsorted(due_ns, now_ns, side="right"))
         if past == 0:  # the way to the first step begins where the old plan is
             due_ns = np.concatenate(([now_ns], due_ns))
@@ -153,28 +161,46 @@ class ChunkMerger:
             values = np.empty_like(wanted)
             values[:, columns] = wanted
             new = Plan(due_ns, values)
-        fade_ns = self._fade_ns(new, now_ns, takeover)
+        fade_ns = self._fade_ns(now_ns)
+        if takeover:
+            longest_ns = int(self.config.takeover_max_s * NS_PER_S)
+            self._takeover_ns = (now_ns + fade_ns, now_ns + max(fade_ns, longest_ns))
         self._blend(new, now_ns, fade_ns, keep_tail=partial)
         return Merge(len(target.time_from_start_ns) - past, past, fade_ns / NS_PER_S)
 
     def sample(self, now_ns: int) -> tuple[np.ndarray, np.ndarray]:
-        """Position [J] and velocity [J] of the motion now; call once per control tick with rising times."""
+        """Position [J] and velocity [J] of the motion now; call once per control tick with rising times.
+        ``limited`` [J] then says where the plan was beyond range or speed."""
         dt_s = min(max(now_ns - self._sampled_ns, 0) / NS_PER_S, 0.05)
         if dt_s > 0.0:
-            reach = self._speed * dt_s
-            step = np.clip(self._plan.value(now_ns) - self._output, -reach, reach)
+            reach = self._reach(dt_s, now_ns)
+            planned = self._plan.value(now_ns)
+            wanted = np.clip(planned, self._lower, self._upper) - self._output
+            step = np.clip(wanted, -reach, reach)
+            behind = wanted != step
+            beyond = (planned < self._lower) | (planned > self._upper)
+            self.limited = beyond if self._takeover_ns is not None else beyond | behind
+            if self._takeover_ns is not None and now_ns >= self._takeover_ns[0] and not behind.any():
+                self._takeover_ns = None
             self._output = self._output + step
             self._velocity = step / dt_s
             self._sampled_ns = now_ns
         return self._output, self._velocity
 
-    def _fade_ns(self, new: Plan, now_ns: int, takeover: bool) -> int:
-        fade_s = self.config.blend_s
-        if takeover:
-            gap = float(np.max(np.abs(new.value(now_ns + int(fade_s * NS_PER_S)) - self._output)))
-            # The smooth fade is 1.5 times as fast in its middle as on average.
-            fade_s = min(max(fade_s, 1.5 * gap / self.config.takeover_speed), self.config.takeover_max_s)
-        return int(fade_s * NS_PER_S)
+    def _fade_ns(self, now_ns: int) -> int:
+        fade_ns = int(self.config.blend_s * NS_PER_S)
+        if self._merged_ns is not None:
+            fade_ns = min(fade_ns, max(2 * (now_ns - self._merged_ns), self.SHORTEST_FADE_NS))
+        self._merged_ns = now_ns
+        return fade_ns
+
+    def _reach(self, dt_s: float, now_ns: int) -> np.ndarray:
+        """How far each joint may move within ``dt_s``."""
+        if self._takeover_ns is None:
+            return self._speed * dt_s
+        if now_ns >= self._takeover_ns[1]:
+            self._takeover_ns = None
+        return np.minimum(self._speed, self.config.takeover_speed) * dt_s
 
     def _future_knots(self, now_ns: int) -> np.ndarray:
         return self._plan.times_ns[self._plan.times_ns > now_ns]
@@ -188,6 +214,5 @@ class ChunkMerger:
         times = np.unique(np.concatenate((fade_knots, old_knots, new.times_ns[new.times_ns > now_ns])))
         if len(times) > self.config.max_knots:
             times = np.unique(np.linspace(times[0], times[-1], self.config.max_knots).astype(np.int64))
-        x = np.clip((times - now_ns) / max(fade_ns, 1), 0.0, 1.0)
-        weight = (x * x * (3.0 - 2.0 * x))[:, None]
+        weight = np.clip((times - now_ns) / max(fade_ns, 1), 0.0, 1.0)[:, None]
         self._plan = Plan(times, (1.0 - weight) * self._plan.at(times) + weight * new.at(times))
