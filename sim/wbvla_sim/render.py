@@ -5,7 +5,10 @@ A Renderer belongs to the thread that made it (OpenGL contexts do). Images are u
 
 from __future__ import annotations
 
+import atexit
+import functools
 import io
+import weakref
 from types import TracebackType
 
 import mujoco
@@ -33,19 +36,16 @@ class Renderer:
         buffer = model.vis.global_
         if not (0 < width <= buffer.offwidth and 0 < height <= buffer.offheight):
             raise ValueError(
-                f"picture {width}x{height} does not fit the off-screen buffer {buffer.offwidth}x{buffer.offheight};"
-                " raise visual/global/offwidth and offheight of the model"
+                f"picture {width}x{height} does not fit the off-screen buffer "
+                f"{buffer.offwidth}x{buffer.offheight}; raise visual/global/offwidth and offheight of the model"
             )
         self.width, self.height = width, height
         self._model = model
         self._gl = open_context(width, height)
-        # The buffer is allocated for these values when the context is made; a small one is cheaper.
-        saved = model.vis.quality.offsamples, buffer.offwidth, buffer.offheight, model.vis.quality.shadowsize
-        model.vis.quality.offsamples, buffer.offwidth, buffer.offheight = samples, width, height
-        if not shadows:
-            model.vis.quality.shadowsize = 0
-        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
-        model.vis.quality.offsamples, buffer.offwidth, buffer.offheight, model.vis.quality.shadowsize = saved
+        self._context = _upload(model, width, height, shadows, samples)
+        # The GL platform ends at exit of the interpreter: whoever is still open must be closed before.
+        self._at_exit = functools.partial(_close, weakref.ref(self))
+        atexit.register(self._at_exit)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._scene = mujoco.MjvScene(model, maxgeom=2000)
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = shadows
@@ -83,11 +83,19 @@ class Renderer:
 
     def _render(self, data: mujoco.MjData, view: mujoco.MjvCamera) -> np.ndarray:
         self._gl.make_current()
+        # A tendon of no opacity would still cast a shadow.
+        visible_ropes = bool(np.any(self._model.tendon_rgba[:, 3]))
+        self._option.flags[mujoco.mjtVisFlag.mjVIS_TENDON] = visible_ropes
         everything = mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(self._model, data, self._option, None, view, everything, self._scene)
         mujoco.mjr_render(self._viewport, self._scene, self._context)
         mujoco.mjr_readPixels(self._flipped, None, self._viewport, self._context)
         return np.ascontiguousarray(self._flipped[::-1])
+
+    @property
+    def backend(self) -> str:
+        """Kind of the GL context: EGL or OSMesa."""
+        return "OSMesa" if "osmesa" in type(self._gl).__module__ else "EGL"
 
     def close(self) -> None:
         """Free the GL resources; further pictures are an error."""
@@ -96,6 +104,7 @@ class Renderer:
             self._context.free()
             self._gl.free()
             self._gl = None
+            atexit.unregister(self._at_exit)
 
     def __enter__(self) -> Renderer:
         return self
@@ -104,6 +113,44 @@ class Renderer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _close(reference: weakref.ref[Renderer]) -> None:
+    renderer = reference()
+    if renderer is not None:
+        renderer.close()
+
+
+def _upload(model: mujoco.MjModel, width: int, height: int, shadows: bool, samples: int) -> mujoco.MjrContext:
+    """The model's meshes, textures and buffers in GL, as coarse and small as the picture permits.
+
+    The engine reads these choices from the model when the context is made; the model is left as it was.
+    """
+    quality, buffer = model.vis.quality, model.vis.global_
+    saved = quality.offsamples, quality.shadowsize, quality.numslices, quality.numstacks
+    size = buffer.offwidth, buffer.offheight
+    try:
+        quality.offsamples = samples
+        buffer.offwidth, buffer.offheight = width, height
+        if not shadows:
+            quality.shadowsize = 0
+        if samples == 0:
+            quality.numslices, quality.numstacks = 16, 10
+        return mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+    finally:
+        quality.offsamples, quality.shadowsize, quality.numslices, quality.numstacks = saved
+        buffer.offwidth, buffer.offheight = size
+
+
+def probe() -> str:
+    """What draws pictures on this machine, after drawing one. Raises NoOpenGLError with what to install."""
+    model = mujoco.MjModel.from_xml_string("<mujoco><worldbody><geom size='1'/></worldbody></mujoco>")
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    with Renderer(model, 64, 48) as renderer:
+        picture = renderer.third_person(data, (0.0, 0.0, 0.0))
+        drawn = "drew a picture" if picture.max() > 0 else "drew a black picture"
+        return f"{renderer.backend}, {drawn}"
 
 
 def encode_jpeg(image: np.ndarray, quality: int = 85) -> bytes:

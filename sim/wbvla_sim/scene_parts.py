@@ -76,7 +76,7 @@ def add_room(scene: mujoco.MjSpec, rng: np.random.Generator) -> None:
         )
         side.pos = [x * ROOM_HALF_M, y * ROOM_HALF_M, 1.4]
         side.size = [0.05 if x else ROOM_HALF_M, 0.05 if y else ROOM_HALF_M, 1.4]
-    brightness = rng.uniform(0.45, 0.7)
+    brightness = rng.uniform(0.5, 0.75)
     for i, position in enumerate(((1.0, 1.5, 3.5), (-1.5, -1.0, 3.5))):
         light = scene.worldbody.add_light(name=f"light_{i}", castshadow=i == 0)
         light.pos = np.array(position) + rng.uniform(-0.8, 0.8, 3) * [1.0, 1.0, 0.3]
@@ -84,7 +84,7 @@ def add_room(scene: mujoco.MjSpec, rng: np.random.Generator) -> None:
         light.type = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
         light.diffuse = brightness * (1.0 if i == 0 else 0.5) * rng.uniform(0.92, 1.0, 3)
         light.specular = [0.15, 0.15, 0.15]
-    scene.visual.headlight.ambient = [0.28, 0.28, 0.28]
+    scene.visual.headlight.ambient = [0.33, 0.33, 0.33]
     scene.visual.headlight.diffuse = [0.25, 0.25, 0.25]
     scene.visual.headlight.specular = [0.0, 0.0, 0.0]
 

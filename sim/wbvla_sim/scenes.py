@@ -54,6 +54,7 @@ def build_scene(
     scene.visual.global_.offwidth, scene.visual.global_.offheight = 1280, 960
     scene.visual.map.znear, scene.visual.map.zfar = 0.02, 20.0
     scene.visual.quality.shadowsize = 2048
+    scene.visual.map.shadowclip = 3.0
     scene.stat.extent, scene.stat.center = 1.0, [0.0, 0.0, 0.7]
     parts.add_room(scene, rng)
     movables = _FURNISH[name](scene, rng)

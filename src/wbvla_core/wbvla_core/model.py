@@ -30,7 +30,6 @@ _KINDS = {
 # The gripper's own servo [N/m, N s/m]: a full stroke takes about half a second and 30 mm of squeeze gives
 # full force.
 _CLAW_KP, _CLAW_KD = 4000.0, 800.0
-FINGER_HALF_SIZE_M = (0.011, 0.007)
 # An optical frame looks along +z with y down, a MuJoCo camera along -z with y up.
 _OPTICAL_TO_MUJOCO = np.diag([1.0, -1.0, -1.0])
 
@@ -198,7 +197,7 @@ def _add_actuator(model: mujoco.MjSpec, joint: Joint) -> None:
 def _add_hand(
     model: mujoco.MjSpec, mount: mujoco.MjsBody, hand: Hand, spec: RobotSpec, visuals: bool, collide: bool
 ) -> None:
-    half = np.array([*FINGER_HALF_SIZE_M, 0.5 * hand.finger_length_m])
+    half = hand.finger_half_m
     moments = (
         hand.finger_mass_kg
         / 3.0
@@ -226,7 +225,10 @@ def _add_hand(
             _as_collision(geom)
             geom.condim = 4
             geom.friction = [1.2, 0.02, 1e-4]
+            # Stiff: a light thing between strong fingers would sink into them at the engine's default.
             geom.priority = 1
+            geom.solref = [0.004, 1.0]
+            geom.solimp = [0.95, 0.99, 0.001, 0.5, 2.0]
         if visuals:
             look = finger.add_geom(name=f"{name}_look", type=_KINDS["box"], size=half, pos=centre)
             _as_visual(look, spec.tones["dark"])
@@ -243,6 +245,7 @@ def _add_hand(
     )
     twin = model.add_equality(type=mujoco.mjtEq.mjEQ_JOINT, name1=names[1], name2=names[0])
     twin.objtype = mujoco.mjtObj.mjOBJ_JOINT
+    twin.solref = [0.005, 1.0]
     twin.data[:5] = [0.0, 1.0, 0.0, 0.0, 0.0]
     actuator = model.add_actuator(name=hand.name, target=hand.name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
     actuator.gaintype = mujoco.mjtGain.mjGAIN_FIXED

@@ -96,6 +96,11 @@ class Hand:
     force_n: float
     velocity_m_s: float
 
+    @property
+    def finger_half_m(self) -> np.ndarray:
+        """Half extents [3] of a finger: width x, thickness y, length z."""
+        return np.array([0.011, 0.007, 0.5 * self.finger_length_m])
+
 
 @dataclass(frozen=True)
 class Imu:

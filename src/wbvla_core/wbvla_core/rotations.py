@@ -20,6 +20,17 @@ def matrix_from_rpy(rpy_rad: Sequence[float] | np.ndarray) -> np.ndarray:
     )
 
 
+def rpy_from_matrix(matrix: np.ndarray) -> np.ndarray:
+    """Roll, pitch, yaw [3] of a rotation matrix [3, 3]; at pitch +-90 deg, where they are not unique, yaw is
+    0."""
+    m = np.asarray(matrix, dtype=np.float64)
+    across = np.hypot(m[0, 0], m[1, 0])
+    pitch = np.arctan2(-m[2, 0], across)
+    if across < 1e-9:
+        return np.array([np.arctan2(-m[1, 2], m[1, 1]), pitch, 0.0])
+    return np.array([np.arctan2(m[2, 1], m[2, 2]), pitch, np.arctan2(m[1, 0], m[0, 0])])
+
+
 def matrix_from_axis_angle(axis: Sequence[float] | np.ndarray, angle_rad: float) -> np.ndarray:
     """Rotation matrix [3, 3] about a unit axis (Rodrigues)."""
     x, y, z = axis
