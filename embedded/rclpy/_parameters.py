@@ -201,9 +201,9 @@ class ParameterMixin:
             return f'Trying to set a read-only parameter: {name}.'
         if parameter.type_ is Parameter.Type.NOT_SET:
             return '' if declaring or descriptor.dynamic_typing else f'Static parameter {name} cannot be undeclared'
-        if not descriptor.dynamic_typing and descriptor.type != parameter.type_.value and descriptor.type:
-            if not (parameter.value == [] and descriptor.type >= Parameter.Type.BYTE_ARRAY.value):
-                return (f'Wrong parameter type, expected {Parameter.Type(descriptor.type)} got {parameter.type_}')
+        wrong = descriptor.type not in (0, parameter.type_.value) and not descriptor.dynamic_typing
+        if wrong and not (parameter.value == [] and descriptor.type >= Parameter.Type.BYTE_ARRAY.value):
+            return f'Wrong parameter type, expected {Parameter.Type(descriptor.type)} got {parameter.type_}'
         ranges = {Parameter.Type.INTEGER: descriptor.integer_range,
                   Parameter.Type.DOUBLE: descriptor.floating_point_range}.get(parameter.type_)
         for limit in ranges or ():

@@ -149,7 +149,7 @@ class ROSClock(Clock):
             apply()
             return
         before = self._now_ns()
-        waiting = [jump for jump in self._jumps]
+        waiting = list(self._jumps)
         for jump in waiting:
             if jump._pre_callback is not None and change is not ClockChange.ROS_TIME_NO_CHANGE:
                 jump._pre_callback()

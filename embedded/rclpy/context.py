@@ -13,7 +13,7 @@ from wbvla_embedded.graph import Graph
 from ._rclpy_pybind11 import RCLError
 from .exceptions import NotInitializedException
 
-_contexts: 'weakref.WeakSet[Context]' = weakref.WeakSet()
+_contexts: weakref.WeakSet[Context] = weakref.WeakSet()
 
 
 class UnknownROSArgsError(RuntimeError):

@@ -6,7 +6,6 @@ import threading
 import weakref
 
 from rcl_interfaces.msg import Log, ParameterDescriptor
-
 from wbvla_embedded import names
 from wbvla_embedded.messages import Message
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 import weakref
 
 from rcl_interfaces.msg import SetParametersResult
-from rcl_interfaces.srv import (DescribeParameters, GetParameters, GetParameterTypes, ListParameters, SetParameters,
-                                SetParametersAtomically)
+from rcl_interfaces.srv import (
+    DescribeParameters,
+    GetParameters,
+    GetParameterTypes,
+    ListParameters,
+    SetParameters,
+    SetParametersAtomically,
+)
 
 from .exceptions import ParameterNotDeclaredException, ParameterUninitializedException
 from .parameter import PARAMETER_SEPARATOR_STRING, Parameter

@@ -7,6 +7,8 @@ from wbvla_embedded import cdr, dds
 from ._rclpy_pybind11 import RCLError
 from .duration import Duration
 
+_FOREVER = Duration(seconds=-1)
+
 
 class Publisher:
     """Made by `Node.create_publisher`."""
@@ -48,7 +50,7 @@ class Publisher:
         """Say that the publisher is alive, for manual liveliness."""
         dds.call('assert_liveliness', self._writer)
 
-    def wait_for_all_acked(self, timeout: Duration = Duration(seconds=-1)) -> bool:
+    def wait_for_all_acked(self, timeout: Duration = _FOREVER) -> bool:
         """Wait until all reliable subscriptions have everything; False after the timeout (negative: none)."""
         limit = dds.INFINITE if timeout.nanoseconds < 0 else timeout.nanoseconds
         try:

@@ -159,8 +159,8 @@ class QoSProfile:
 
     def _to_dds(self, user_data=b'', ignore_local=False):
         """As a DDS QoS set; raises InvalidQoSProfileException for values that only describe other endpoints."""
-        if HistoryPolicy.UNKNOWN == self.history or ReliabilityPolicy.UNKNOWN == self.reliability or \
-                DurabilityPolicy.UNKNOWN == self.durability or LivelinessPolicy.UNKNOWN == self.liveliness:
+        if self.history == HistoryPolicy.UNKNOWN or self.reliability == ReliabilityPolicy.UNKNOWN or \
+                self.durability == DurabilityPolicy.UNKNOWN or self.liveliness == LivelinessPolicy.UNKNOWN:
             raise InvalidQoSProfileException('UNKNOWN policies cannot be requested')
 
         def nanoseconds(duration):

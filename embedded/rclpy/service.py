@@ -38,6 +38,7 @@ class Service:
         self.srv_type, self.srv_name, self.callback = srv_type, srv_name, callback
         self.callback_group, self.qos_profile = callback_group, qos_profile
         self._known_clients: set[int] = set()
+        self._deferred = False  # actions answer later: their callback gets the header instead of a response
 
     def _take(self):
         sample = dds.take(self._reader)
@@ -55,6 +56,8 @@ class Service:
         return self._answer, (request, (header, info.publication_handle))
 
     def _answer(self, request, header):
+        if self._deferred:
+            return self.callback(request, header)
         response = self.callback(request, self.srv_type.Response())
         if inspect.iscoroutine(response):
             return self._answer_later(response, header)

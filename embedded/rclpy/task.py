@@ -92,7 +92,7 @@ class Future:
                 try:
                     callback(self)
                 except Exception as error:
-                    warnings.warn(f'Unhandled exception in done callback: {error}')
+                    warnings.warn(f'Unhandled exception in done callback: {error}', stacklevel=2)
 
 
 class Task(Future):

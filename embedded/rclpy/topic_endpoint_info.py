@@ -16,7 +16,7 @@ class TopicEndpointTypeEnum(IntEnum):
 class TopicEndpointInfo:
     """Node, type, QoS and identity of an endpoint."""
 
-    __slots__ = ['node_name', 'node_namespace', 'topic_type', 'endpoint_type', 'endpoint_gid', 'qos_profile']
+    __slots__ = ['endpoint_gid', 'endpoint_type', 'node_name', 'node_namespace', 'qos_profile', 'topic_type']
 
     def __init__(self, **kwargs):
         assert kwargs.keys() <= set(self.__slots__), f'Invalid arguments passed to constructor: {kwargs.keys()!r}'

@@ -27,7 +27,7 @@ class CdrError(ValueError):
     """Bytes that are not a message of the type they claim to be."""
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _run(formats: str, order: str) -> tuple[struct.Struct, ...]:
     """Structs for a run of numbers that begins at position 0..7 modulo 8."""
     table = []
@@ -219,7 +219,7 @@ class _Reader(_Coder):
         return local, []
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _writer(cls: type[Message]) -> Callable[[Message, bytearray], None]:
     coder = _Writer('<')
     coder.fields(definition(cls._typename).fields, 'm')
@@ -227,7 +227,7 @@ def _writer(cls: type[Message]) -> Callable[[Message, bytearray], None]:
     return coder.build('def write(m, b):', 'return')
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _reader(cls: type[Message], order: str) -> Callable[[bytes, int], tuple[Message, int]]:
     coder = _Reader(order)
     coder.emit('e = len(d)')

@@ -9,7 +9,7 @@ import ctypes as ct
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from cyclonedds import _clayer
 from cyclonedds.internal import DDS, dds_c_t
@@ -179,7 +179,7 @@ class _Idl:
 class Domain:
     """A DDS domain of this process, shared by its contexts and closed with the last of them."""
 
-    _open: dict[int, tuple[int, int]] = {}
+    _open: ClassVar[dict[int, tuple[int, int]]] = {}
     _lock = threading.Lock()
 
     @classmethod

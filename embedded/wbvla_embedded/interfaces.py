@@ -50,12 +50,12 @@ class Definition:
     constants: dict[str, Any]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _standard() -> dict[str, str]:
     return json.loads((Path(__file__).parent / 'standard_interfaces.json').read_text(encoding='utf-8'))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def interface_packages() -> dict[str, Path | None]:
     """Package name -> folder of its definitions, None where the table has them."""
     found: dict[str, Path | None] = {name.split('/')[0]: None for name in _standard()}
@@ -87,7 +87,7 @@ def _sections(package: str, kind: str, name: str) -> list[str]:
     return re.split(r'^---\s*$', _text(package, kind, name), flags=re.MULTILINE)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def definition(typename: str) -> Definition:
     """The definition of a message type such as 'std_msgs/msg/String' or 'p/action/Do_SendGoal_Request'.
 

@@ -35,15 +35,15 @@ class Message:
     _built_defaults: ClassVar[tuple[tuple[str, Callable, Callable[[], Any]], ...]]
 
     def __init__(self, **kwargs: Any) -> None:
-        for name, store, value in self._constant_defaults:
+        for _, store, value in self._constant_defaults:
             store(self, value)
         for name, store, make in self._built_defaults:
             if name not in kwargs:
                 store(self, make())
         if kwargs:
             known = self._fields_and_field_types
-            assert kwargs.keys() <= known.keys(), 'Invalid arguments passed to constructor: %s' % \
-                ', '.join(sorted(kwargs.keys() - known.keys()))
+            assert kwargs.keys() <= known.keys(), \
+                f"Invalid arguments passed to constructor: {', '.join(sorted(kwargs.keys() - known.keys()))}"
             for name, value in kwargs.items():
                 setattr(self, name, value)
 
@@ -70,7 +70,7 @@ class Message:
         return f"{package}.{kind}.{name}({', '.join(shown)})"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def message_class(typename: str) -> type[Message]:
     """The class of 'package/msg/Name'; raises InterfaceError when there is no such type."""
     spec = definition(typename)
@@ -226,14 +226,14 @@ def _lazy(typename: str, parts: dict[str, str], **more: Callable[[], Any]) -> ty
     return _Lazy(name, (), {'__module__': f'{package}.{kind}', '_typename': typename, '_parts': {**makers, **more}})
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def service_class(typename: str) -> type:
     """The class of 'package/srv/Name' with `Request` and `Response` (also of an action's inner services)."""
     name = typename.split('/')[2]
     return _lazy(typename, {'Request': f'{name}_Request', 'Response': f'{name}_Response'})
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def action_class(typename: str) -> type:
     """The class of 'package/action/Name' with `Goal`, `Result`, `Feedback` and `Impl`."""
     name = typename.split('/')[2]

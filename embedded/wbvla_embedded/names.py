@@ -73,7 +73,7 @@ class RemapRule:
     target: str
 
     @classmethod
-    def parse(cls, text: str) -> 'RemapRule':
+    def parse(cls, text: str) -> RemapRule:
         """Read a rule; raises ValueError when it is none."""
         left, separator, target = text.partition(':=')
         if not separator or not left or not target:
@@ -88,9 +88,9 @@ class RemapRule:
 def remap(rules: list[RemapRule], name: str, node: str, namespace: str) -> str:
     """The name after the first rule whose `from`, expanded in this node, is the name."""
     for rule in rules:
-        if rule.node in (None, node) and not rule.source.startswith('__'):
-            if expand(rule.source, node, namespace) == name:
-                return expand(rule.target, node, namespace)
+        applies = rule.node in (None, node) and not rule.source.startswith('__')
+        if applies and expand(rule.source, node, namespace) == name:
+            return expand(rule.target, node, namespace)
     return name
 
 

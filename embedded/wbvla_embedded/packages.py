@@ -18,7 +18,7 @@ EMBEDDED = Path(__file__).resolve().parents[1]
 CHECKOUT = EMBEDDED.parent
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def package_paths() -> dict[str, Path]:
     """Name -> folder of every package, in the order of discovery (first wins)."""
     roots = [Path(entry) for entry in os.environ.get('WBVLA_PACKAGE_PATH', '').split(os.pathsep) if entry]
@@ -45,7 +45,7 @@ def executables(package: str) -> dict[str, str]:
     scripts: dict[str, str] = {}
     for node in ast.walk(ast.parse(setup.read_text(encoding='utf-8'), str(setup))):
         if isinstance(node, ast.Dict):
-            for key, value in zip(node.keys, node.values):
+            for key, value in zip(node.keys, node.values, strict=True):
                 if isinstance(key, ast.Constant) and key.value == 'console_scripts':
                     for entry in ast.literal_eval(value):
                         name, _, target = entry.partition('=')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -38,7 +39,7 @@ def effective_level(name: str) -> LoggingSeverity:
 class _Site:
     """Where a logger was called, and what its filters remember."""
 
-    __slots__ = ('once', 'skipped', 'last_ns')
+    __slots__ = ('last_ns', 'once', 'skipped')
 
     def __init__(self) -> None:
         self.once, self.skipped, self.last_ns = False, False, None
@@ -60,10 +61,11 @@ class _Site:
         return True
 
 
+_sites: dict[tuple[str, int, str], _Site] = {}
+
+
 class RcutilsLogger:
     """A named logger; children are `name.child`."""
-
-    _sites: dict[tuple[str, int, str], _Site] = {}
 
     def __init__(self, name=''):
         self.name = name
@@ -106,7 +108,7 @@ class RcutilsLogger:
                 raise TypeError(f'unknown logging options: {sorted(filters.keys() - wanted.keys())}')
             wanted.update(filters)
             with _lock:
-                state = self._sites.setdefault(site, _Site())
+                state = _sites.setdefault(site, _Site())
                 if not state.allows(*wanted.values()):
                     return False
         _emit(severity, name, str(message), site)
@@ -148,10 +150,9 @@ def _emit(severity, name, message, site):
             layout = layout.replace('{' + key + '}', value)
     text = layout.replace('{message}', message)
     color = _COLORS.get(int(severity)) if sys.stderr is not None and sys.stderr.isatty() else None
-    try:
+    # When nobody reads the console any more, that must not stop a controller.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
         print(f'{color}{text}\033[0m' if color else text, file=sys.stderr, flush=True)
-    except (OSError, ValueError, AttributeError):
-        pass  # nobody reads our console any more; that must not stop a controller
     sink = _sinks.get(name) or _sinks.get(name.split('.')[0])
     if sink is not None:
         sink(severity, name, message, site, now)
