@@ -59,6 +59,9 @@ class Actuation:
         self._period_steps = max(1, round(config.set_point_period_s / model.opt.timestep))
         self._latency_steps = round(config.latency_s / model.opt.timestep)
         self._effort_scale = np.ones(spec.n)
+        knees = {motor.name: motor.knee_rad_s for motor in spec.motors}
+        self._knee_rad_s = np.array([knees[joint.motor] for joint in spec.joints])
+        self._at_peak = False
         self.fault = np.zeros(spec.n, np.int64)
         self.reset()
 
@@ -86,6 +89,7 @@ class Actuation:
         index = self._spec.index((joint,))[0]
         self.fault[index] = int(fault)
         self._effort_scale[index] = 0.0 if int(fault) & JointFault.DISABLED else 1.0
+        self._at_peak = False
 
     def receive(self, command: PlantCommand) -> None:
         """Take a command; one with the sequence of the newest is ignored, one that is not finite is
@@ -113,10 +117,17 @@ class Actuation:
             while self._pending and self._pending[0][0] <= self._step:
                 self._accept(self._pending.popleft()[1], data)
             self._set_point(data)
-        lower, upper = self._spec.torque_limits_nm(data.qvel[self._dof])
+        self._limit_torque(data.qvel[self._dof])
+        self._step += 1
+
+    def _limit_torque(self, velocity_rad_s: np.ndarray) -> None:
+        below_knee = bool((np.abs(velocity_rad_s) < self._knee_rad_s).all())
+        if below_knee and self._at_peak:
+            return
+        lower, upper = self._spec.torque_limits_nm(velocity_rad_s)
         self._model.actuator_forcerange[self._act, 0] = lower * self._effort_scale
         self._model.actuator_forcerange[self._act, 1] = upper * self._effort_scale
-        self._step += 1
+        self._at_peak = below_knee
 
     def _accept(self, command: PlantCommand, data: mujoco.MjData) -> None:
         self.last_sequence = command.sequence
@@ -147,8 +158,7 @@ class Actuation:
 
     def _set_point(self, data: mujoco.MjData) -> None:
         dt = self._period_steps * self._model.opt.timestep
-        change = np.clip(self._opening_goal - self._opening, -self._grip_rate * dt, self._grip_rate * dt)
-        self._opening = self._opening + change
+        self._opening = self._opening + _within(self._opening_goal - self._opening, self._grip_rate * dt)
         data.ctrl[self._grip_act] = self._opening
         if self.state is not PlantState.ACTIVE:
             data.ctrl[self._act] = 0.0
@@ -159,7 +169,7 @@ class Actuation:
         )
         # A set-point never runs ahead faster than the joint may turn.
         reach = self._spec.velocity_rad_s * dt
-        self._position = self._position + np.clip(wanted - self._position, -reach, reach)
+        self._position = self._position + _within(wanted - self._position, reach)
         data.ctrl[self._act] = self._kp * self._position + self._kd * self._velocity + self._feedforward
         self.set_points += 1
 
@@ -173,6 +183,10 @@ class Actuation:
         self._model.actuator_gainprm[self._act, 0] = 1.0
         self._model.actuator_biasprm[self._act, 1] = -kp
         self._model.actuator_biasprm[self._act, 2] = -kd
+
+
+def _within(values: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    return np.minimum(np.maximum(values, -reach), reach)
 
 
 def _finite(command: PlantCommand) -> bool:

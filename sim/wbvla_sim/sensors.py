@@ -4,6 +4,7 @@ losses.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -116,10 +117,11 @@ class Sensors:
         load = np.square(effort / self._spec.effort_nm) * RISE_AT_PEAK_C
         cooling = self.temperature_c - AMBIENT_C
         self.temperature_c = self.temperature_c + (load - cooling) * (elapsed_s / THERMAL_TIME_CONSTANT_S)
+        sensordata = data.sensordata
         for index, (name, columns) in enumerate(self._imu_columns.items()):
             if name in self.lost_imus:
                 continue
-            values = data.sensordata[columns]
+            values = sensordata[columns]
             offset = noise[3 * n + 9 * index : 3 * n + 9 * index + 9]
             self._last_imus[name] = ImuSample(
                 stamp_ns,
@@ -135,7 +137,9 @@ class Sensors:
                     position_rad=data.qpos[self._qpos] + noise[:n],
                     velocity_rad_s=data.qvel[self._dof] + noise[n : 2 * n],
                     effort_nm=effort + noise[2 * n : 3 * n],
-                    gripper_opening=np.clip(data.qpos[self._grip_qpos] / self._grip_scale, 0.0, 1.0),
+                    gripper_opening=np.minimum(
+                        np.maximum(data.qpos[self._grip_qpos] / self._grip_scale, 0.0), 1.0
+                    ),
                     imus=dict(self._last_imus),
                     temperature_c=self.temperature_c,
                 ),
@@ -159,8 +163,8 @@ def _columns(model: mujoco.MjModel, sensor: str) -> np.ndarray:
 
 def _rotated(quaternion_wxyz: np.ndarray, angle_rad: np.ndarray) -> np.ndarray:
     """``quaternion_wxyz`` turned by the small rotation vector ``angle_rad`` in its own frame."""
-    w, x, y, z = quaternion_wxyz
-    a, b, c = 0.5 * angle_rad
+    w, x, y, z = quaternion_wxyz.tolist()
+    a, b, c = (0.5 * angle_rad).tolist()
     turned = np.array([w - x * a - y * b - z * c, x + w * a + y * c - z * b, y + w * b + z * a - x * c,
                        z + w * c + x * b - y * a])  # fmt: skip
-    return turned / np.sqrt(turned @ turned)
+    return turned / math.sqrt(1.0 + a * a + b * b + c * c)
