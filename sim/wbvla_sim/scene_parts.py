@@ -137,7 +137,7 @@ def add_box(
     body.quat = [np.cos(0.5 * yaw_rad), 0.0, 0.0, np.sin(0.5 * yaw_rad)]
     body.add_freejoint(name=f"{name}_joint")
     geom = body.add_geom(name=name, type=_BOX, size=half, material=material, mass=rng.uniform(0.5, 1.5))
-    geom.friction, geom.condim = [rng.uniform(0.6, 0.9), 0.01, 1e-4], 4
+    geom.friction = [rng.uniform(0.6, 0.9), 0.01, 1e-4]
     tape = body.add_geom(name=f"{name}_tape", type=_BOX, contype=0, conaffinity=0, mass=0.0, group=2)
     tape.size, tape.rgba = [half[0] + 5e-4, 0.025, half[2] + 5e-4], [0.85, 0.82, 0.7, 1.0]
 
@@ -152,11 +152,12 @@ def add_ball(
     """A ball of a colour of BALL_COLOURS, resting on ``position``; returns its name, ``ball_<colour>``."""
     name = name or f"ball_{colour}"
     body = scene.worldbody.add_body(name=name, pos=[position[0], position[1], position[2] + BALL_RADIUS_M])
-    body.add_freejoint(name=f"{name}_joint")
+    # Damped in spin, as by the rolling resistance of a soft ball: it stays where it was put and costs few
+    # constraints.
+    body.add_joint(name=f"{name}_joint", type=mujoco.mjtJoint.mjJNT_FREE, damping=[5e-4, 0, 0])
     geom = body.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_SPHERE, mass=rng.uniform(0.04, 0.09))
     geom.size, geom.rgba = [BALL_RADIUS_M, 0.0, 0.0], [*BALL_COLOURS[colour], 1.0]
-    # Soft enough to stay where it was put: rolling friction of a tennis ball on wood.
-    geom.condim, geom.friction = 6, [0.9, 0.01, 0.002]
+    geom.friction = [0.9, 0.01, 1e-4]
     return name
 
 
