@@ -56,15 +56,6 @@ class Kinematics:
         self._place(position_rad, base_quaternion_wxyz)
         return float(max(self._drop_m(*foot) for foot in self._feet))
 
-    def sole_heights_m(
-        self, position_rad: np.ndarray, base_quaternion_wxyz: np.ndarray = _IDENTITY
-    ) -> np.ndarray:
-        """Height of each foot's lowest corner above the lowest sole corner of all [feet]; 0 for the lower
-        foot."""
-        self._place(position_rad, base_quaternion_wxyz)
-        drops = np.array([self._drop_m(*foot) for foot in self._feet])
-        return drops.max() - drops
-
     def gravity_nm(
         self, position_rad: np.ndarray, base_quaternion_wxyz: np.ndarray = _IDENTITY
     ) -> np.ndarray:
