@@ -10,7 +10,10 @@ share = f"share/{package_name}"
 def tree(source, target):
     """(folder, files) pairs that install every file below ``source`` under ``target``."""
     return [
-        (os.path.normpath(os.path.join(target, os.path.relpath(folder, source))), [os.path.join(folder, f) for f in files])
+        (
+            os.path.normpath(os.path.join(target, os.path.relpath(folder, source))),
+            [os.path.join(folder, f) for f in files],
+        )
         for folder, _, files in os.walk(source)
         if files
     ]
@@ -23,7 +26,10 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (share, ["package.xml", "README.md"]),
-        *((f"{share}/{folder}", glob(f"{folder}/*.*")) for folder in ("launch", "params", "rviz", "foxglove", "rosdep")),
+        *(
+            (f"{share}/{folder}", glob(f"{folder}/*.*"))
+            for folder in ("launch", "params", "rviz", "foxglove", "rosdep")
+        ),
         *tree("../../models", f"{share}/models"),
     ],
     install_requires=["setuptools"],

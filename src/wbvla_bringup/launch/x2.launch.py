@@ -41,7 +41,11 @@ ARGUMENTS = {
     "episode": ("", None, "Folder name of the recorded episode; empty: by time."),
     "task": ("", None, "Sentence kept with the episode; empty: the instruction."),
     "operator": ("", None, "Who operates, kept with the episode."),
-    "tf": ("auto", ("auto", *SWITCH), "robot_state_publisher; auto: where it is installed and a viewer runs."),
+    "tf": (
+        "auto",
+        ("auto", *SWITCH),
+        "robot_state_publisher; auto: where it is installed and a viewer runs.",
+    ),
     "rviz": ("false", SWITCH, "Open RViz."),
     "foxglove": ("false", SWITCH, "Start foxglove_bridge (port 8765); layout in foxglove/x2.json."),
     "log_level": ("info", None, "Log level of the nodes."),
@@ -72,7 +76,9 @@ def _graph(context):
     if backend != "mujoco":
         raise RuntimeError(f"backend '{backend}' does not exist yet; use sim:=true or backend:=mujoco")
     if value["tier"] != "a":
-        raise RuntimeError(f"tier '{value['tier']}' needs the vendor's controller, which backend '{backend}' lacks")
+        raise RuntimeError(
+            f"tier '{value['tier']}' needs the vendor's controller, which backend '{backend}' lacks"
+        )
     params = Path(value["params"] or Path(_share("wbvla_bringup")) / "params" / "x2.yaml")
     if not params.is_file():
         raise RuntimeError(f"parameter file '{params}' does not exist")
@@ -121,7 +127,9 @@ def _node(package, executable, value, params, overrides, name=None, respawn=Fals
         namespace=value["namespace"],
         # A number or a word with a colon must stay the text that it is.
         parameters=[str(params), {key: _parameter(item) for key, item in overrides.items()}],
-        remappings=[("head_camera/image_raw/compressed", value["camera"])] if value["camera"] != _CAMERA else [],
+        remappings=[("head_camera/image_raw/compressed", value["camera"])]
+        if value["camera"] != _CAMERA
+        else [],
         ros_arguments=["--log-level", value["log_level"]],
         output="screen",
         # Driver and LMO never come back by themselves: after a fault a person decides.
@@ -185,7 +193,9 @@ def _rviz(value):
     _share("rviz2")
     layout = Path(_share("wbvla_bringup")) / "rviz" / "x2.rviz"
     # The layout names topics relative to the robot, so the viewer lives in its namespace.
-    return Node(package="rviz2", executable="rviz2", namespace=value["namespace"], arguments=["-d", str(layout)])
+    return Node(
+        package="rviz2", executable="rviz2", namespace=value["namespace"], arguments=["-d", str(layout)]
+    )
 
 
 def _share(package):
@@ -200,7 +210,8 @@ def _missing(package):
 
 
 def _on_exit(event, context):
-    """A plant that ends, or a node that refuses its configuration, ends the launch with an exit code above 0."""
+    """A plant that ends, or a node that refuses its configuration, ends the launch with an exit code above
+    0."""
     if context.is_shutdown:
         return None
     name = event.process_name

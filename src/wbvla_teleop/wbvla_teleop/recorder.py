@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_event import SubscriptionEventCallbacks
 from wbvla_core.contract import Contract
 from wbvla_core.paths import checkout_root
 from wbvla_core.robot_spec import RobotSpec
@@ -49,8 +50,8 @@ _DEPTH = 256
 class Recorder(ManagedNode):
     """See README.md."""
 
-    def __init__(self) -> None:
-        super().__init__("recorder")
+    def __init__(self, **kwargs) -> None:
+        super().__init__("recorder", **kwargs)
         for name, default in PARAMETERS.items():
             self.declare_parameter(name, default)
         self._core: EpisodeRecorder | None = None
@@ -162,15 +163,21 @@ class Recorder(ManagedNode):
             self._received += 1
             self._core.take(name, data, self._now_ns())
 
+        def lost(status, name: str = topic.name) -> None:
+            self._core.lost(name, status.total_count)
+
+        events = SubscriptionEventCallbacks(message_lost=lost)
         self._endpoints.append(
-            self.create_subscription(_message_class(topic.type), topic.name, take, qos, raw=True)
+            self.create_subscription(
+                _message_class(topic.type), topic.name, take, qos, raw=True, event_callbacks=events
+            )
         )
 
     # Episodes.
 
     def _on_start(self, request, response):
         response.success, response.episode, response.message = self._answer(
-            lambda: self._core.start(request.task, request.operator, self._now_ns())
+            lambda: self._core.start(request.task, request.operator_name, self._now_ns())
         )
         return response
 

@@ -50,8 +50,8 @@ _STAMP = struct.Struct("<iI")
 class VlaNode(ManagedNode):
     """See README.md."""
 
-    def __init__(self) -> None:
-        super().__init__("vla_node")
+    def __init__(self, **kwargs) -> None:
+        super().__init__("vla_node", **kwargs)
         for name, default in PARAMETERS.items():
             self.declare_parameter(name, default)
         self._lock = threading.Lock()
