@@ -177,7 +177,7 @@ class Plant:
             gripper_opening=sample.gripper_opening,
             imus=sample.imus,
             plant_state=drives.state,
-            fault=drives.fault + (sample.temperature_c > HOT_C) * int(JointFault.HOT),
+            fault=drives.fault | (sample.temperature_c > HOT_C) * int(JointFault.HOT),
             temperature_c=sample.temperature_c,
             watchdog_trips=drives.watchdog_trips,
             set_points=drives.set_points,
