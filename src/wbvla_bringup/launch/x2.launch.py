@@ -22,7 +22,7 @@ RESPAWN_DELAY_S = 1.0
 ARGUMENTS = {
     "sim": ("true", SWITCH, "Short form of backend: true is mujoco, false is aimdk."),
     "backend": ("", ("", "mujoco", "aimdk"), "Who owns the actuators; empty: as sim says."),
-    "tier": ("a", ("a", "b", "c"), "a: our LMO balances; b, c: the vendor's controller does."),
+    "tier": ("c", ("a", "b", "c"), "c: our LMO balances; a, b: the vendor's controller does."),
     "namespace": ("wbvla", None, "Namespace of the robot."),
     "robot": ("x2_ultra", None, "Robot spec, by name or path."),
     "contract": ("x2", None, "Contract of topics and features, by name or path."),
@@ -75,7 +75,7 @@ def _graph(context):
     backend = value["backend"] or ("mujoco" if value["sim"] == "true" else "aimdk")
     if backend != "mujoco":
         raise RuntimeError(f"backend '{backend}' does not exist yet; use sim:=true or backend:=mujoco")
-    if value["tier"] != "a":
+    if value["tier"] != "c":
         raise RuntimeError(
             f"tier '{value['tier']}' needs the vendor's controller, which backend '{backend}' lacks"
         )

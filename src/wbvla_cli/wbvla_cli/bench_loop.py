@@ -14,8 +14,10 @@ from pathlib import Path
 import rclpy
 import tyro
 from rich.console import Console
+from wbvla_sim.script import play
 
-from wbvla_cli.demo_script import NODES, stand_up
+from wbvla_cli.demo import NODES
+from wbvla_cli.demo_script import STAND_UP
 from wbvla_cli.director import Director
 from wbvla_cli.graph import Graph
 
@@ -52,15 +54,13 @@ def measure(arguments: Arguments, folder: Path, console: Console) -> dict:
         "lmo": arguments.bundle,
         "statistics_window_s": str(arguments.seconds + 30.0),
     }
-    with Graph("x2", launch_arguments, folder / "launch.log"):
+    with Graph("x2", launch_arguments, folder / "launch.log") as graph:
         rclpy.init()
-        director = Director(NAMESPACE, arguments.robot)
+        director = Director(NAMESPACE, arguments.robot, graph, console)
         baseline = None
         try:
-            for node in NODES if arguments.record else NODES[:3]:
-                director.wait_for_node(node, timeout_s=60.0)
-            director.wait_for("the simulator", lambda: director.sim is not None, 20.0)
-            stand_up(director)
+            director.wait_for_graph(NODES if arguments.record else NODES[:3])
+            play(STAND_UP, director)
             baseline = subprocess.Popen(
                 [
                     sys.executable,

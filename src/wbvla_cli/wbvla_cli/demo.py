@@ -14,15 +14,17 @@ import rclpy
 import tyro
 from rich.console import Console
 from wbvla_core.robot_spec import RobotSpec
+from wbvla_sim.script import Reaction, ScriptError, play
 
 from wbvla_cli import report
 from wbvla_cli.bag_metrics import BagMetrics, measure
-from wbvla_cli.demo_script import Fault, run_script
-from wbvla_cli.director import Director, DirectorError
+from wbvla_cli.demo_script import DEMO
+from wbvla_cli.director import Director
 from wbvla_cli.graph import Graph, GraphError
 from wbvla_cli.processes import ProcessSampler
 
 NAMESPACE = "wbvla"
+NODES = ("driver", "lmo_node", "vla_node", "recorder")
 TOPICS = {"camera": "head_camera/image_raw/compressed", "vla": "vla/loco_command"}
 
 
@@ -61,12 +63,22 @@ def node_figures(director: Director, name: str) -> dict:
     }
 
 
+def fault_row(reaction: Reaction, begin_ns: int) -> dict:
+    return {
+        "reason": reaction.reason.name,
+        "time_s": round((reaction.injected_ns - begin_ns) / 1e9, 2),
+        "detected_ms": round(reaction.detected_ms, 1),
+        "end_state": reaction.end_state.name,
+        "detail": reaction.noticed.detail,
+    }
+
+
 def assemble(
     director: Director,
     metrics: BagMetrics,
     plant: dict,
     usage: ProcessSampler,
-    faults: list[Fault],
+    faults: list[Reaction],
     begin_ns: int,
     dropped: int,
 ) -> dict:
@@ -88,7 +100,7 @@ def assemble(
             **(memory := {name: round(value, 1) for name, value in usage.memory_mb().items()}),
             "sum": round(sum(memory.values()), 1),
         },
-        "faults": [fault.as_dict(begin_ns) for fault in faults],
+        "faults": [fault_row(reaction, begin_ns) for reaction in faults],
     }
 
 
@@ -150,15 +162,19 @@ def main(argv: list[str]) -> int:
         "namespace": NAMESPACE,
     }
     console.print(f"starting the graph (ROS_DOMAIN_ID {domain}, output in {out / 'launch.log'})")
-    faults: list[Fault] = []
+    faults: list[Reaction] = []
     with Graph("x2", launch_arguments, out / "launch.log") as graph:
         rclpy.init()
-        director = Director(NAMESPACE, arguments.robot)
+        director = Director(NAMESPACE, arguments.robot, graph, console)
         usage = ProcessSampler(graph.process.pid)
         try:
             begin_ns = time.time_ns()
-            faults = run_script(director, graph, usage, console)
-        except (DirectorError, GraphError) as error:
+            director.wait_for_graph(NODES)
+            director.say("the graph is up; the robot hangs in its gantry")
+            usage.start()
+            faults = play(DEMO, director)
+            usage.stop()
+        except (ScriptError, GraphError) as error:
             console.print(f"[red]the script stopped:[/] {error}")
             console.print(f"\nlast words of the graph:\n{graph.last_words()}", markup=False)
             return 1

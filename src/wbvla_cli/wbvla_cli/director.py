@@ -10,14 +10,18 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rich.console import Console
+from std_msgs.msg import String
 from wbvla_core.robot_spec import RobotSpec
 from wbvla_core.types import ArmTarget, LocoCommand, Reason, Source, State
+from wbvla_sim.script import Change, ScriptError
 
+from wbvla_cli.graph import Graph
 from wbvla_msgs import msg, srv
 from wbvla_ros import conversions, qos
 
@@ -26,25 +30,14 @@ SERVICE_TIMEOUT_S = 5.0
 CHUNK_S = (0.1, 0.3)
 
 
-class DirectorError(RuntimeError):
-    """The graph did not do what the script needs next; says what was awaited and what was seen."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """The driver changed its state or reason at ``time_ns`` (its own stamp)."""
-
-    time_ns: int
-    state: State
-    reason: Reason
-    detail: str
-
-
 class Director(Node):
-    """Blocking calls for a script; a thread of its own spins the executor."""
+    """A ``wbvla_sim.script.Stage`` on the running graph; a thread of its own spins the executor."""
 
-    def __init__(self, namespace: str, robot: str):
+    def __init__(self, namespace: str, robot: str, graph: Graph, console: Console):
         super().__init__("director", namespace=namespace)
+        self._graph = graph
+        self._console = console
+        self._begin_s = time.monotonic()
         self.spec = RobotSpec.load(robot)
         self.changes: list[Change] = []
         self.statuses: dict[str, msg.Status] = {}
@@ -62,6 +55,7 @@ class Director(Node):
             "sim/push": self.create_client(srv.SimPush, "sim/push"),
         }
         self._arm_publisher = self.create_publisher(msg.ArmTarget, "teleop/arm_target", qos.COMMAND)
+        self._instruction_publisher = self.create_publisher(String, "instruction", qos.LATCHED)
         self._loco_publisher = self.create_publisher(msg.LocoCommand, "teleop/loco_command", qos.COMMAND)
         self.create_subscription(msg.Status, "status", self._on_status, qos.STATUS)
         self.create_subscription(msg.SimState, "sim/state", self._on_sim, qos.TOOLS)
@@ -79,17 +73,23 @@ class Director(Node):
 
     # What a script does.
 
+    def say(self, text: str) -> None:
+        self._graph.check()
+        self._console.print(f"[dim]{time.monotonic() - self._begin_s:5.1f} s[/]  {text}")
+
+    def now_ns(self) -> int:
+        return self.get_clock().now().nanoseconds
+
     def wait(self, seconds: float) -> None:
         time.sleep(seconds)
 
     def wait_for(self, what: str, condition: Callable[[], bool], timeout_s: float) -> None:
-        """Raises :class:`DirectorError` when ``condition`` does not come true in time."""
+        """Raises :class:`ScriptError` when ``condition`` does not come true in time."""
         deadline_s = time.monotonic() + timeout_s
         while not condition():
+            self._graph.check()
             if time.monotonic() > deadline_s:
-                raise DirectorError(
-                    f"waited {timeout_s:.0f} s for {what}; the driver is {self.driver_text()}"
-                )
+                raise ScriptError(f"waited {timeout_s:.0f} s for {what}; the driver is {self.driver_text()}")
             time.sleep(0.01)
 
     def wait_for_state(self, *states: State, timeout_s: float = 10.0) -> None:
@@ -104,26 +104,42 @@ class Director(Node):
             timeout_s,
         )
 
+    def wait_for_graph(self, nodes: tuple[str, ...]) -> None:
+        """Until every node of ``nodes`` is active and the simulator speaks."""
+        for node in nodes:
+            self.wait_for_node(node, timeout_s=60.0)
+        self.wait_for("the simulator", lambda: self.sim is not None, 20.0)
+
     def call(self, name: str, request):
-        """Raises :class:`DirectorError` when the service is missing, silent or refuses."""
+        """Raises :class:`ScriptError` when the service is missing, silent or refuses."""
         client = self._services[name]
         if not client.wait_for_service(timeout_sec=SERVICE_TIMEOUT_S):
-            raise DirectorError(f"service {name} does not exist")
+            raise ScriptError(f"service {name} does not exist")
         future = client.call_async(request)
         deadline_s = time.monotonic() + SERVICE_TIMEOUT_S
         while not future.done():
             if time.monotonic() > deadline_s:
-                raise DirectorError(f"service {name} did not answer within {SERVICE_TIMEOUT_S:.0f} s")
+                raise ScriptError(f"service {name} did not answer within {SERVICE_TIMEOUT_S:.0f} s")
             time.sleep(0.002)
         response = future.result()
         if not response.success:
-            raise DirectorError(f"service {name} refused: {response.message}")
+            raise ScriptError(f"service {name} refused: {response.message}")
         return response
 
     def set_authority(self, source: Source) -> None:
         self._loco = self._arms = None
         self.call("set_authority", srv.SetAuthority.Request(source=int(source)))
         self.wait_for(f"authority {source.name}", lambda: self._authority.source == int(source), 2.0)
+
+    def hoisted(self) -> bool:
+        return self.sim is not None and self.sim.hoisted
+
+    def instruct(self, sentence: str) -> None:
+        self._instruction_publisher.publish(String(data=sentence))
+
+    def kill(self, node: str, back_after_s: float | None) -> None:
+        """SIGKILL; the launch file brings back what may come back, so ``back_after_s`` is its business."""
+        self._graph.process_named(node).kill()
 
     def release(self) -> None:
         self.call("release", srv.Release.Request(hoisted=True))
@@ -195,7 +211,7 @@ class Director(Node):
     def _command(self) -> None:
         if self._authority.source != int(Source.TELEOP):
             return
-        now_ns = self.get_clock().now().nanoseconds
+        now_ns = self.now_ns()
         stamps = {"session": self._authority.session, "stamp_ns": now_ns, "observation_stamp_ns": now_ns}
         self._sequence += 1
         if self._loco is not None:

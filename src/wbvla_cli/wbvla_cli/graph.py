@@ -7,7 +7,10 @@ import signal
 import subprocess
 from pathlib import Path
 
+import psutil
+
 from wbvla_cli import launch
+from wbvla_cli.processes import label
 
 STOP_TIMEOUT_S = 20.0
 
@@ -44,6 +47,17 @@ class Graph:
             raise GraphError(
                 f"the launch ended with exit code {code}; {self._log} ends with:\n{self.last_words()}"
             )
+
+    def process_named(self, name: str) -> psutil.Process:
+        """The node process of the graph that runs ``name``.
+
+        Raises:
+            GraphError: there is none.
+        """
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            if label(process) == name:
+                return process
+        raise GraphError(f"the graph runs no process '{name}'")
 
     def last_words(self, lines: int = 12) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
