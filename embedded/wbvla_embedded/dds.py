@@ -16,9 +16,12 @@ from cyclonedds.internal import DDS, dds_c_t
 
 INFINITE = 2**63 - 1
 ANY_SAMPLE = 0x7F  # any sample, view and instance state
-_LOCALHOST = ('<CycloneDDS><Domain><General><Interfaces><NetworkInterface address="127.0.0.1"/></Interfaces>'
-              '<MaxMessageSize>65500B</MaxMessageSize><FragmentSize>60000B</FragmentSize></General>'
-              '</Domain></CycloneDDS>,')
+# This host only. Without multicast, which loopback interfaces lack; Humble's ROS_LOCALHOST_ONLY=1 ends up the same.
+_LOCALHOST = (
+    '<CycloneDDS><Domain><General><Interfaces><NetworkInterface address="127.0.0.1"/></Interfaces>'
+    '<AllowMulticast>false</AllowMulticast><MaxMessageSize>65500B</MaxMessageSize><FragmentSize>60000B</FragmentSize>'
+    '</General><Discovery><ParticipantIndex>auto</ParticipantIndex><MaxAutoParticipantIndex>99'
+    '</MaxAutoParticipantIndex><Peers><Peer Address="127.0.0.1"/></Peers></Discovery></Domain></CycloneDDS>')
 # XTypes information of a final struct `wbvla::Raw` without members. Cyclone's Python layer cannot make a topic without such
 # information; the same for every type makes all of them assignable to each other, so that names alone decide.
 _TYPE_INFO = (bytes.fromhex(
@@ -184,13 +187,14 @@ class Domain:
 
     @classmethod
     def acquire(cls, domain_id: int) -> None:
-        """Configure the domain: this host only unless ROS_LOCALHOST_ONLY=0, then what CYCLONEDDS_URI says."""
+        """Configure the domain: this host only, unless ROS_LOCALHOST_ONLY or CYCLONEDDS_URI say otherwise."""
         with cls._lock:
             handle, users = cls._open.get(domain_id, (0, 0))
             if not users:
-                local = os.environ.get('ROS_LOCALHOST_ONLY', '1') != '0'
-                config = (_LOCALHOST if local else '') + os.environ.get('CYCLONEDDS_URI', '')
-                handle = call('create_domain', domain_id, config.encode())
+                uri = os.environ.get('CYCLONEDDS_URI', '')
+                local = os.environ.get('ROS_LOCALHOST_ONLY') or ('0' if uri else '1')
+                config = ([_LOCALHOST] if local != '0' else []) + ([uri] if uri else [])
+                handle = call('create_domain', domain_id, ','.join(config).encode())
             cls._open[domain_id] = handle, users + 1
 
     @classmethod
