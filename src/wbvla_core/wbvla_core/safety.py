@@ -150,8 +150,12 @@ class SafetyMachine:
             self._releasing(inputs, now_ns)
         if self.state in _BALANCING:
             self._balancing(inputs, now_ns)
+        return Decision(self.state, self.reason, self.detail, self.since_ns, self.drain())
+
+    def drain(self) -> tuple[Event, ...]:
+        """Events since the last ``update`` or ``drain``."""
         events, self._events = tuple(self._events), []
-        return Decision(self.state, self.reason, self.detail, self.since_ns, events)
+        return events
 
     def _critical_fault(self, inputs: SafetyInputs) -> tuple[Reason, str] | None:
         config = self.config

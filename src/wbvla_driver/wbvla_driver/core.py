@@ -86,7 +86,7 @@ class DriverCore:
         self._obeyed = State.DAMPING
         self._arms_follow = False
         self._loco_sequence = 0
-        self._next_command_ns = 0
+        self._next_command_ns: int | None = None
         self._camera_ns: int | None = None
         self._heartbeat_ns: int | None = None
         self._limited_ticks = 0
@@ -169,12 +169,11 @@ class DriverCore:
         self._merge_chunks(now_ns)
         plant_command = self._compose(now_ns)
         loco_command = arm_target = None
-        if now_ns >= self._next_command_ns:
-            late = now_ns - self._next_command_ns >= self._period_ns
-            self._next_command_ns = (now_ns if late else self._next_command_ns) + self._period_ns
+        if self._command_due(now_ns):
             loco_command = self._loco_command(now_ns)
             arm_target = None if self._machine.damped else self._planned_arms(now_ns)
             self._slow_checks(now_ns)
+        self._log.extend(self._machine.drain())
         state = self._estimator.state if fresh else None
         return DriverOutput(
             plant_command, state, loco_command, arm_target, self._machine.state, self._log.drain()
@@ -224,6 +223,14 @@ class DriverCore:
             imu_disagreement_deg=math.degrees(self._estimator.disagreement_rad),
             joints=self._health.summary(),
         )
+
+    def _command_due(self, now_ns: int) -> bool:
+        due_ns = now_ns if self._next_command_ns is None else self._next_command_ns
+        if now_ns < due_ns:
+            return False
+        late = now_ns - due_ns >= self._period_ns
+        self._next_command_ns = (now_ns if late else due_ns) + self._period_ns
+        return True
 
     def _safety_inputs(self, now_ns: int) -> SafetyInputs:
         estimator, mux = self._estimator, self._intake.mux
@@ -331,7 +338,10 @@ class DriverCore:
         self._upper.update_gravity(state)
         for joint, finding in self._health.update(reading):
             self._tell(Reason.NONE, joint, finding, now_ns)
-        if math.degrees(self._estimator.compare_imus()) > self.config.imu_disagreement_deg:
+        if (
+            self._loco_sequence % 10 == 0
+            and math.degrees(self._estimator.compare_imus()) > self.config.imu_disagreement_deg
+        ):
             detail = "the IMUs disagree about the vertical; check base_imu_link and the mounts"
             self._tell(Reason.MISMATCH, "imu", detail, now_ns)
 
