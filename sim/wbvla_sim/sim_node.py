@@ -44,14 +44,14 @@ PARAMETERS = {
 class SimNode(ManagedNode):
     """Lifecycle node ``sim_node``."""
 
-    def __init__(self) -> None:
-        super().__init__("sim_node")
+    def __init__(self, **kwargs) -> None:
+        super().__init__("sim_node", **kwargs)
         for name, (value, text) in PARAMETERS.items():
             self.declare_parameter(name, value, ParameterDescriptor(description=text, read_only=True))
         self._box: SimMailbox | None = None
         self._snapshot: SimSnapshot | None = None
         self._mirror: Mirror | None = None
-        self._timers = []
+        self._publish_timers = []
         self._image_publisher = self.create_publisher(
             CompressedImage, "head_camera/image_raw/compressed", qos.CAMERA
         )
@@ -70,34 +70,40 @@ class SimNode(ManagedNode):
                 f"parameter camera: {self._value('camera')!r} is not one of {', '.join(cameras)}"
             )
         self._camera = cameras[self._value("camera")]
-        self._name = self._value("mailbox") or self.get_namespace().strip("/")
-        self._box = SimMailbox.open(self._name, self._spec, OPEN_TIMEOUT_S)
+        self._mailbox_name = self._value("mailbox") or self.get_namespace().strip("/")
+        self._box = SimMailbox.open(self._mailbox_name, self._spec, OPEN_TIMEOUT_S)
         self._mirror = Mirror(self._spec)
         deadline = time.monotonic() + OPEN_TIMEOUT_S
         while not self._look():
             if time.monotonic() > deadline:
-                raise MailboxError(f"the plant {self._name} does not say where the robot is; is it running?")
+                raise MailboxError(
+                    f"the plant {self._mailbox_name} does not say where the robot is; is it running?"
+                )
             time.sleep(0.02)
         if self._value("camera_rate_hz") > 0:
             self._picture()
+            # A GL context belongs to one thread; the one that publishes makes its own.
+            self._mirror.close()
 
     def activate(self) -> None:
         """Begin to publish."""
-        self._rate, self._cost = RateMeter(), LatencyHistogram()
+        self._picture_rate, self._picture_cost = RateMeter(), LatencyHistogram()
         self._published = 0
-        self._timers = [
+        self._publish_timers = [
             self.create_timer(1.0 / self._value("state_rate_hz"), self._publish_state),
             self.create_timer(REOPEN_PERIOD_S, self._find_plant),
         ]
         if self._value("camera_rate_hz") > 0:
-            self._timers.append(self.create_timer(1.0 / self._value("camera_rate_hz"), self._publish_picture))
+            self._publish_timers.append(
+                self.create_timer(1.0 / self._value("camera_rate_hz"), self._publish_picture)
+            )
 
     def deactivate(self) -> None:
         """Stop publishing; the services stay."""
-        for timer in self._timers:
+        for timer in self._publish_timers:
             timer.cancel()
             self.destroy_timer(timer)
-        self._timers = []
+        self._publish_timers = []
 
     def cleanup(self) -> None:
         """Leave the plant and free the GL context."""
@@ -110,7 +116,7 @@ class SimNode(ManagedNode):
     def report(self) -> Report:
         """Rate of the camera, and what a picture costs."""
         now_ns = time.monotonic_ns()
-        rate = self._rate.rate_hz(now_ns)
+        rate = self._picture_rate.rate_hz(now_ns)
         stale = self._stale()
         return Report(
             state=State.ACTIVE,
@@ -118,8 +124,8 @@ class SimNode(ManagedNode):
             detail="the plant is silent" if stale else "",
             rate_hz=0.0 if np.isnan(rate) else rate,
             published=self._published,
-            stages={"picture": (self._cost.percentile_ms(50), self._cost.percentile_ms(99))}
-            if self._cost.count
+            stages={"picture": (self._picture_cost.percentile_ms(50), self._picture_cost.percentile_ms(99))}
+            if self._picture_cost.count
             else {},
             values={"real_time_factor": f"{self._snapshot.real_time_factor:.3f}" if self._snapshot else ""},
         )
@@ -145,12 +151,12 @@ class SimNode(ManagedNode):
         if not self._box.orphaned:
             return
         try:
-            box = SimMailbox.open(self._name, self._spec)
+            box = SimMailbox.open(self._mailbox_name, self._spec)
         except MailboxError:
             return
         self._box.close()
         self._box = box
-        self.get_logger().info(f"joined the new plant {self._name}")
+        self.get_logger().info(f"joined the new plant {self._mailbox_name}")
 
     def _picture(self) -> bytes:
         image = self._mirror.picture(self._camera.name, self._camera.width, self._camera.height)
@@ -167,8 +173,8 @@ class SimNode(ManagedNode):
         self._image_publisher.publish(message)
         self._info_publisher.publish(camera_info(self._camera, self._snapshot.stamp_ns))
         now_ns = time.monotonic_ns()
-        self._cost.record(now_ns - begin_ns)
-        self._rate.count(now_ns)
+        self._picture_cost.record(now_ns - begin_ns)
+        self._picture_rate.count(now_ns)
         self._published += 1
 
     def _publish_state(self) -> None:
