@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--sensor-latency-ms", type=float, default=2.0)
     out.add_argument("--command-latency-ms", type=float, default=2.0)
     out.add_argument("--standing", action="store_true", help="start on the floor instead of in the gantry")
-    out.add_argument("--priority", type=int, default=0, help="SCHED_FIFO priority; 0: normal scheduling")
+    out.add_argument("--priority", type=int, default=60, help="SCHED_FIFO priority, where permitted; 0: none")
     return out
 
 
