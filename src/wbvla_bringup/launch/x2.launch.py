@@ -3,16 +3,19 @@
 ``ros2 launch wbvla_bringup x2.launch.py --show-args`` lists what can be set.
 """
 
+import os
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler, SetEnvironmentVariable
 from launch.event_handlers import OnProcessExit
-from launch.substitutions import EnvironmentVariable, LaunchConfiguration
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+# Whoever set one of these has decided on the network already.
+NETWORK_VARIABLES = ("ROS_LOCALHOST_ONLY", "CYCLONEDDS_URI", "FASTRTPS_DEFAULT_PROFILES_FILE")
 SWITCH = ("true", "false")
 # A node that refuses its configuration at start ends with this code.
 REFUSED = 2
@@ -58,9 +61,10 @@ def generate_launch_description():
         DeclareLaunchArgument(name, default_value=default, description=text, **_choices(choices))
         for name, (default, choices, text) in ARGUMENTS.items()
     ]
-    # Commands on DDS are not authenticated, so nothing leaves this machine unless asked for.
-    localhost_only = EnvironmentVariable("ROS_LOCALHOST_ONLY", default_value="1")
-    environment = [SetEnvironmentVariable("ROS_LOCALHOST_ONLY", localhost_only)]
+    environment = []
+    if not any(name in os.environ for name in NETWORK_VARIABLES):
+        # Commands on DDS are not authenticated, so nothing leaves this machine unless asked for.
+        environment.append(SetEnvironmentVariable("ROS_LOCALHOST_ONLY", "1"))
     # Matrix products of a few numbers gain nothing from threads, which only disturb the control loops.
     environment += [SetEnvironmentVariable(f"{name}_NUM_THREADS", "1") for name in ("OMP", "OPENBLAS")]
     return LaunchDescription([*declared, *environment, OpaqueFunction(function=_graph)])

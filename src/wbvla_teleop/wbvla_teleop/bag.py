@@ -13,13 +13,12 @@ from mcap.writer import CompressionType, Writer
 
 from wbvla_teleop.bag_metadata import BagExtent, TopicInfo, write_bag_metadata
 from wbvla_teleop.definitions import definition
-from wbvla_teleop.recover import recover
+from wbvla_teleop.recover import RESERVE_NAME, recover
 
 COMPRESSIONS = {"none": CompressionType.NONE, "lz4": CompressionType.LZ4, "zstd": CompressionType.ZSTD}
 _CHUNK_BYTES = 1 << 20
 # Set aside while recording and given back when the disk is full, so that the file's index still finds room.
 _RESERVE_BYTES = 4 << 20
-_RESERVE_NAME = ".reserve"
 
 
 class BagError(OSError):
@@ -71,7 +70,7 @@ class BagWriter:
         self._start_ns = self._end_ns = 0
         self._closed = False
         try:
-            self._reserve = folder / _RESERVE_NAME
+            self._reserve = folder / RESERVE_NAME
             self._reserve.write_bytes(bytes(_RESERVE_BYTES))
             self._stream = self.path.open("wb")
             # Held while the bag grows, so that a recovery by another process leaves it alone.

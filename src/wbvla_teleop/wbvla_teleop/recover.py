@@ -12,6 +12,8 @@ from wbvla_teleop.mcap_scan import McapScanError, Scan, scan
 from wbvla_teleop.mcap_tail import write_tail
 
 __all__ = ["McapScanError", "Recovery", "find_cut_bags", "is_whole", "recover"]
+# A file that a running recorder keeps beside the bag, to have room for the index on a full disk.
+RESERVE_NAME = ".reserve"
 _MAGIC = b"\x89MCAP0\r\n"
 
 
@@ -86,6 +88,7 @@ def recover(path: Path) -> Recovery:
         write_tail(stream, found)
         stream.flush()
         os.fsync(stream.fileno())
+    file.parent.joinpath(RESERVE_NAME).unlink(missing_ok=True)
     if file.parent.joinpath(FILE_NAME).exists() or path.is_dir():
         _write_metadata(file, found)
     return Recovery(file, found.message_count, size - found.end, False)
