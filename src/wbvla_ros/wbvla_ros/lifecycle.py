@@ -60,7 +60,7 @@ class ManagedNode(LifecycleNode):
         ).value
         self._status_publisher = self.create_publisher(Status, "status", STATUS)
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", STATUS)
-        self.create_timer(STATUS_PERIOD_S, self._publish_status)
+        self.create_timer(STATUS_PERIOD_S, self.publish_status)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics)
         if self._autostart:
             self._autostart_timer = self.create_timer(AUTOSTART_PERIOD_S, self._start_myself)
@@ -161,7 +161,8 @@ class ManagedNode(LifecycleNode):
         reason = Reason.MISMATCH if self.refused else Reason.NONE
         return Report(state=self._lifecycle, reason=reason, detail=self.refused or "")
 
-    def _publish_status(self) -> None:
+    def publish_status(self) -> None:
+        """Publish ``status`` now, ahead of the next period; for changes that others wait for."""
         report = self._report()
         message = Status()
         message.header.stamp = self.get_clock().now().to_msg()
