@@ -69,6 +69,7 @@ class BagWriter:
         self._flushed = dict(self._counts)
         self._start_ns = self._end_ns = 0
         self._closed = False
+        self._kept: int | None = None
         try:
             self._reserve = folder / RESERVE_NAME
             self._reserve.write_bytes(bytes(_RESERVE_BYTES))
@@ -102,6 +103,16 @@ class BagWriter:
     def counts(self) -> dict[str, int]:
         """Messages taken so far, by topic."""
         return dict(self._counts)
+
+    @property
+    def messages(self) -> int:
+        """Messages taken so far; after a failure those that the file holds."""
+        return sum(self._counts.values()) if self._kept is None else self._kept
+
+    @property
+    def lost(self) -> int:
+        """Messages taken that a failure kept from the file."""
+        return 0 if self._kept is None else sum(self._counts.values()) - self._kept
 
     @property
     def size_bytes(self) -> int:
@@ -168,7 +179,7 @@ class BagWriter:
         kept, reason = 0, "disk full" if _full(error) else (error.strerror or str(error))
         if self.path.exists():
             try:
-                kept = recover(self.folder).messages
+                self._kept = kept = recover(self.folder).messages
             except (OSError, ValueError) as second:
                 return BagError(
                     f"bag '{self.path}' stopped: {reason}; closing it failed: {second}", _full(error)

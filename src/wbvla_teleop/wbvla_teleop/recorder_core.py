@@ -40,6 +40,11 @@ class _Episode:
     disk_full: bool = False
     size_bytes: int = 0
 
+    @property
+    def dropped(self) -> int:
+        """Published but not in the bag, as far as it can be known."""
+        return self.audit.dropped + self.queue_dropped + self.bag.lost
+
 
 class EpisodeRecorder:
     """One episode at a time. ``take`` never blocks: what does not fit into the queue is dropped and counted.
@@ -161,8 +166,8 @@ class EpisodeRecorder:
             episode=episode.name,
             task=episode.task,
             elapsed_s=(end_ns - episode.start_ns) / 1e9,
-            messages=sum(episode.bag.counts.values()),
-            dropped=episode.audit.dropped + episode.queue_dropped,
+            messages=episode.bag.messages,
+            dropped=episode.dropped,
             bytes=episode.size_bytes,
             disk_free=self._free_bytes(),
             skew_ms=episode.audit.skew_ms,
@@ -260,7 +265,7 @@ class EpisodeRecorder:
             "end_ns": episode.end_ns,
             "outcome": dict(episode.outcome),
             "failure": episode.failure,
-            "dropped": episode.audit.dropped + episode.queue_dropped,
+            "dropped": episode.dropped,
             "audit": episode.audit.summary(),
         }
         target = episode.bag.folder / EPISODE_FILE
