@@ -1,0 +1,12 @@
+"""The part of Humble's ament_index_python that launch files and nodes use."""
+
+from .packages import (
+    PackageNotFoundError,
+    get_package_prefix,
+    get_package_share_directory,
+    get_package_share_path,
+    get_packages_with_prefixes,
+)
+
+__all__ = ['PackageNotFoundError', 'get_package_prefix', 'get_package_share_directory', 'get_package_share_path',
+           'get_packages_with_prefixes']

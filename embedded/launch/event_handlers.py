@@ -1,0 +1,88 @@
+"""What to do on events."""
+
+from __future__ import annotations
+
+from ._base import BaseEventHandler, LaunchDescriptionEntity
+from .events import ExecutionComplete, Shutdown
+from .events.process import ProcessExited, ProcessIO, ProcessStarted
+
+
+def event_named(name):
+    """A matcher of events by their name."""
+    return lambda event: event.name == name
+
+
+def _entities(answer, *args):
+    """What a handler was given, as a list: entities, or a function that returns them."""
+    if callable(answer) and not isinstance(answer, LaunchDescriptionEntity):
+        answer = answer(*args)
+    if answer is None:
+        return []
+    return [answer] if isinstance(answer, LaunchDescriptionEntity) else list(answer)
+
+
+class OnActionEventBase(BaseEventHandler):
+    """Events of one action, of those that a function chooses, or of all."""
+
+    def __init__(self, *, action_matcher, on_event, target_event_cls, **kwargs):
+        def matches(event):
+            if not isinstance(event, target_event_cls):
+                return False
+            if action_matcher is None or event.action is action_matcher:
+                return True
+            return callable(action_matcher) and not isinstance(action_matcher, LaunchDescriptionEntity) \
+                and bool(action_matcher(event.action))
+
+        super().__init__(matcher=matches, **kwargs)
+        self._on_event = on_event
+
+    def handle(self, event, context):
+        """Answer with what was given."""
+        super().handle(event, context)
+        return _entities(self._on_event, event, context)
+
+
+class OnProcessStart(OnActionEventBase):
+    """When a process starts."""
+
+    def __init__(self, *, target_action=None, on_start, **kwargs):
+        super().__init__(action_matcher=target_action, on_event=on_start, target_event_cls=ProcessStarted, **kwargs)
+
+
+class OnProcessExit(OnActionEventBase):
+    """When a process ends."""
+
+    def __init__(self, *, target_action=None, on_exit, **kwargs):
+        super().__init__(action_matcher=target_action, on_event=on_exit, target_event_cls=ProcessExited, **kwargs)
+
+
+class OnExecutionComplete(OnActionEventBase):
+    """When an action is done."""
+
+    def __init__(self, *, target_action=None, on_completion, **kwargs):
+        super().__init__(action_matcher=target_action, on_event=on_completion, target_event_cls=ExecutionComplete,
+                         **kwargs)
+
+
+class OnProcessIO(OnActionEventBase):
+    """When a process writes."""
+
+    def __init__(self, *, target_action=None, on_stdin=None, on_stdout=None, on_stderr=None, **kwargs):
+        def answer(event, context):
+            chosen = on_stdout if event.from_stdout else on_stderr if event.from_stderr else on_stdin
+            return None if chosen is None else chosen(event)
+
+        super().__init__(action_matcher=target_action, on_event=answer, target_event_cls=ProcessIO, **kwargs)
+
+
+class OnShutdown(BaseEventHandler):
+    """When the launch ends."""
+
+    def __init__(self, *, on_shutdown, **kwargs):
+        super().__init__(matcher=lambda event: isinstance(event, Shutdown), **kwargs)
+        self._on_shutdown = on_shutdown
+
+    def handle(self, event, context):
+        """Answer with what was given."""
+        super().handle(event, context)
+        return _entities(self._on_shutdown, event, context)
