@@ -1,0 +1,98 @@
+"""A Python class as the operator: it sees where things are (simulation only) and answers with frames."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from wbvla_core.timing import NS_PER_S
+from wbvla_core.types import RobotState
+
+from wbvla_teleop.devices.base import DeviceError
+from wbvla_teleop.frame import TeleopFrame
+
+_SILENT_NS = NS_PER_S // 5
+
+
+@dataclass(frozen=True)
+class ObjectPose:
+    """Pose of a body in the world."""
+
+    position_m: np.ndarray
+    quaternion_wxyz: np.ndarray
+
+
+@dataclass(frozen=True)
+class View:
+    """What a scripted operator sees: the pelvis and the scene's objects by name, at ``stamp_ns``."""
+
+    stamp_ns: int
+    pelvis: ObjectPose
+    objects: dict[str, ObjectPose]
+    fell: bool = False
+
+
+class Operator(Protocol):
+    """Solves one task again and again. ``begin`` raises ValueError for a sentence that it does not understand."""
+
+    def begin(self, sentence: str) -> None: ...
+
+    def act(self, view: View, state: RobotState, now_ns: int) -> TeleopFrame: ...
+
+
+def load_operator(path: str) -> Callable[[], Operator]:
+    """``module:Class`` to the class. Raises :class:`DeviceError`."""
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise DeviceError(f"operator '{path}': {error}; expected module:Class") from None
+
+
+class ScriptedDevice:
+    """Begins when it gets a sentence and needs a live view. :meth:`see`, :meth:`feel` and :meth:`instruct` may be
+    called from another thread."""
+
+    def __init__(self, operator: Operator) -> None:
+        self.name = f"scripted operator {type(operator).__name__}"
+        self._operator = operator
+        self._lock = threading.Lock()
+        self._view: View | None = None
+        self._state: RobotState | None = None
+        self._sentence: str | None = None
+        self._begun = False
+
+    def open(self) -> None:
+        self._view = self._state = None
+
+    def see(self, view: View) -> None:
+        """A newer view."""
+        self._view = view
+
+    def feel(self, state: RobotState) -> None:
+        """A newer state of the robot."""
+        self._state = state
+
+    def instruct(self, sentence: str) -> None:
+        """Do this from now on; "" rests. Raises ValueError when the operator does not understand."""
+        with self._lock:
+            self._begun = False
+            if sentence:
+                self._operator.begin(sentence)
+                self._begun = True
+
+    def read(self, now_ns: int) -> TeleopFrame | None:
+        view, state = self._view, self._state
+        if view is None or state is None or now_ns - view.stamp_ns > _SILENT_NS:
+            return None
+        with self._lock:
+            if not self._begun:
+                return TeleopFrame(now_ns, False)
+            return self._operator.act(view, state, now_ns)
+
+    def close(self) -> None:
+        self._view = None
