@@ -9,6 +9,7 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_event import SubscriptionEventCallbacks
 from wbvla_core.contract import Contract
@@ -27,20 +28,21 @@ from wbvla_teleop.recorder_core import EpisodeRecorder
 from wbvla_teleop.recorder_types import EpisodeState, RecorderConfig, RecorderError, Snapshot
 from wbvla_teleop.recover import find_cut_bags, recover
 
+# name: (default, description)
 PARAMETERS = {
-    "contract": "x2",
-    "robot": "x2_ultra",
-    "bag_dir": "bags",
-    "episode_name": "",
-    "task": "",
-    "operator": "",
-    "autostart_episode": False,
-    "record_simulation": True,
-    "recover_cut_bags": True,
-    "compression": "zstd",
-    "flush_period_s": 0.5,
-    "queue_mb": 64,
-    "min_free_mb": 200,
+    "contract": ("x2", "Contract of topics and features, by name or path; says what is recorded."),
+    "robot": ("x2_ultra", "Robot spec, by name or path."),
+    "bag_dir": ("bags", "Folder for episodes."),
+    "episode_name": ("", "Folder of the first episode; empty: by time."),
+    "task": ("", "Sentence kept with an episode that starts by itself."),
+    "operator": ("", "Who operates, kept with it."),
+    "autostart_episode": (False, "Start an episode on activation."),
+    "record_simulation": (True, "Also the simulator's ground truth."),
+    "recover_cut_bags": (True, "At configure, make bags whole that an earlier recorder left cut."),
+    "compression": ("zstd", "none, lz4 or zstd, chunk by chunk."),
+    "flush_period_s": (0.5, "Time between syncs to the disk."),
+    "queue_mb": (64, "What may wait for the disk; more is dropped and counted."),
+    "min_free_mb": (200, "An episode ends before the disk is fuller than this."),
 }
 EPISODE_STATUS_PERIOD_S = 1.0
 # Deep enough that a pause of the interpreter of half a second loses nothing at 500 Hz.
@@ -52,8 +54,8 @@ class Recorder(ManagedNode):
 
     def __init__(self, **kwargs) -> None:
         super().__init__("recorder", **kwargs)
-        for name, default in PARAMETERS.items():
-            self.declare_parameter(name, default)
+        for name, (default, text) in PARAMETERS.items():
+            self.declare_parameter(name, default, ParameterDescriptor(description=text))
         self._core: EpisodeRecorder | None = None
         self._endpoints: list = []
         self._services: list = []

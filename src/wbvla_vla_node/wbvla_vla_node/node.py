@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
@@ -29,18 +30,19 @@ from wbvla_vla_node.policy import Policy
 from wbvla_vla_node.script import load_scripts
 from wbvla_vla_node.scripted_policy import ScriptedPolicy
 
+# name: (default, description)
 PARAMETERS = {
-    "robot": "x2_ultra",
-    "contract": "x2",
-    "backend": "bundle",
-    "bundle": "vla/hold",
-    "script": "demo",
-    "instruction": "stand still",
-    "rate_hz": 10.0,
-    "camera_max_age_s": 0.3,
-    "state_max_age_s": 0.1,
-    "result_max_age_s": 0.5,
-    "inference_timeout_s": 1.0,
+    "robot": ("x2_ultra", "Robot spec, by name or path."),
+    "contract": ("x2", "Contract of topics and features, by name or path."),
+    "backend": ("bundle", "bundle (ONNX model) or scripted (timed poses, looks at nothing)."),
+    "bundle": ("vla/hold", "Backend bundle: kind/name of a shipped bundle, or a path."),
+    "script": ("demo", "Backend scripted: packaged script file, or a path."),
+    "instruction": ("stand still", "Sentence to follow until another one comes; empty: wait."),
+    "rate_hz": (10.0, "Observations per second, 1..50."),
+    "camera_max_age_s": (0.3, "An older camera frame is no observation."),
+    "state_max_age_s": (0.1, "An older robot state is no observation."),
+    "result_max_age_s": (0.5, "An answer to an older frame is not used any more."),
+    "inference_timeout_s": (1.0, "Silence of the backend that counts as a failure."),
 }
 # The share of a period after which a tick stops waiting for its answer, so that the next one begins in time.
 _WAIT_SHARE = 0.9
@@ -52,8 +54,8 @@ class VlaNode(ManagedNode):
 
     def __init__(self, **kwargs) -> None:
         super().__init__("vla_node", **kwargs)
-        for name, default in PARAMETERS.items():
-            self.declare_parameter(name, default)
+        for name, (default, text) in PARAMETERS.items():
+            self.declare_parameter(name, default, ParameterDescriptor(description=text))
         self._lock = threading.Lock()
         self._core: VlaCore | None = None
         self._action: InstructionAction | None = None
