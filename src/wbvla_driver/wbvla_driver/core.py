@@ -179,6 +179,10 @@ class DriverCore:
             plant_command, state, loco_command, arm_target, self._machine.state, self._log.drain()
         )
 
+    def park(self, now_ns: int) -> None:
+        """The control loop ends: latched damping, so that a later start begins there."""
+        self._machine.trip(Reason.OPERATOR, "the driver was deactivated", now_ns)
+
     def safe_command(self, now_ns: int) -> PlantCommand:
         """Damping, for the last word of a driver that leaves."""
         return self._output.damping(self._estimator.state, now_ns + self.clock_offset_ns)
