@@ -81,6 +81,8 @@ _STAGE2 = TrainConfig(
         ground_slope_rad=0.04,
     ),
     reward=RewardConfig(
+        gait_phase=3.5,
+        swing_shortfall=-3.0,
         velocity=2.5,
         yaw_rate=2.0,
         filtered_velocity=2.5,
