@@ -35,6 +35,8 @@ MS = 1_000_000
 EPOCH_NS = 1_000 * MS
 Picture = Callable[[Plant], np.ndarray]
 """Renders the head camera of a plant: RGB uint8 [H, W, 3]."""
+Tap = Callable[[str, object, int], None]
+"""Told of what the nodes would publish: (key of the contract's topic, value, time of publishing)."""
 
 
 class Locomotion(Protocol):
@@ -106,6 +108,9 @@ class LockStep:
         self.changes: list[Change] = []
         self.loco: LocoCommand | None = None
         self.arms: ArmTarget | None = None
+        self.teleop: Callable[[int], None] | None = None
+        """Called every ``teleop_period`` instead of repeating ``loco`` and ``arms``."""
+        self.tap: Tap | None = None
         self.outage = _Outage()
         self._picture = picture or _black
         self._due: list[tuple[int, int, Callable[[], None]]] = []
@@ -140,9 +145,15 @@ class LockStep:
             self.plant.step(now_ns)
             self.now_ns = now_ns + MS
 
-    def _later(self, delay_ms: int, action: Callable[[], None]) -> None:
+    def later(self, delay_ms: int, action: Callable[[], None]) -> None:
+        """Have ``action`` done in ``delay_ms``; equal times keep their order."""
         self._order += 1
         heapq.heappush(self._due, (self.now_ns + delay_ms * MS, self._order, action))
+
+    def publish(self, key: str, value: object) -> None:
+        """Tell the tap; ``key`` of the contract's topics."""
+        if self.tap is not None:
+            self.tap(key, value, self.now_ns)
 
     def _tick_driver(self, now_ns: int) -> None:
         if self.outage.silent("driver", now_ns):
@@ -155,9 +166,13 @@ class LockStep:
             self.log.event(event)
         self._note_change(now_ns)
         if output.robot_state is not None:
-            self._later(self.timing.state_delay, lambda state=output.robot_state: self._deliver_state(state))
+            self.publish("robot_state", output.robot_state)
+            self.later(self.timing.state_delay, lambda state=output.robot_state: self._deliver_state(state))
+        if output.arm_target is not None:
+            self.publish("arm_target", output.arm_target)
         if output.loco_command is not None:
-            self._later(
+            self.publish("loco_command", output.loco_command)
+            self.later(
                 self.timing.command_delay, lambda command=output.loco_command: self._take_loco(command)
             )
 
@@ -188,25 +203,28 @@ class LockStep:
             return  # Nothing finite to say: the driver notices the silence.
         finally:
             self._was_active = active
-        self._later(self.timing.lmo_delay, lambda: self.driver.on_leg_waist_command(set_points, self.now_ns))
+        self.publish("leg_waist_command", set_points)
+        self.later(self.timing.lmo_delay, lambda: self.driver.on_leg_waist_command(set_points, self.now_ns))
 
     def _tick_camera(self, now_ns: int) -> None:
-        if self.vla is None or self.outage.silent("camera", now_ns):
+        if (self.vla is None and self.tap is None) or self.outage.silent("camera", now_ns):
             return
         rgb = self._picture(self.plant)
 
         def deliver() -> None:
             self.driver.camera_seen(self.now_ns)
-            self.vla.on_image(now_ns, rgb=rgb)
+            self.publish("head_camera", (now_ns, rgb))
+            if self.vla is not None:
+                self.vla.on_image(now_ns, rgb=rgb)
 
-        self._later(self.timing.camera_delay, deliver)
+        self.later(self.timing.camera_delay, deliver)
 
     def _tick_vla(self, now_ns: int) -> None:
         if self.vla is None or self.outage.silent("vla_node", now_ns):
             return
         self.vla.on_authority(*self.driver.authority)
         self.vla.begin(now_ns)
-        self._later(self.timing.vla_delay, self._collect_vla)
+        self.later(self.timing.vla_delay, self._collect_vla)
 
     def _collect_vla(self) -> None:
         assert self.vla is not None
@@ -214,11 +232,17 @@ class LockStep:
             return
         for commands in self.vla.collect(self.now_ns):
             if commands.loco is not None:
+                self.publish("vla_loco_command", commands.loco)
                 self.driver.on_loco_command(commands.loco, self.now_ns)
             if commands.arm is not None:
+                self.publish("vla_arm_target", commands.arm)
                 self.driver.on_arm_target(commands.arm, self.now_ns)
 
     def _tick_teleop(self, now_ns: int) -> None:
+        if self.teleop is not None:
+            if not self.outage.silent("teleop_node", now_ns):
+                self.teleop(now_ns)
+            return
         source, session = self.driver.authority
         if source is not Source.TELEOP or self.outage.silent("teleop_node", now_ns):
             return
@@ -232,10 +256,10 @@ class LockStep:
         }
         if self.loco is not None:
             loco = replace(self.loco, **stamps)
-            self._later(self.timing.command_delay, lambda: self.driver.on_loco_command(loco, self.now_ns))
+            self.later(self.timing.command_delay, lambda: self.driver.on_loco_command(loco, self.now_ns))
         if self.arms is not None:
             arms = replace(self.arms, **stamps)
-            self._later(self.timing.command_delay, lambda: self.driver.on_arm_target(arms, self.now_ns))
+            self.later(self.timing.command_delay, lambda: self.driver.on_arm_target(arms, self.now_ns))
 
     def _tick_log(self, now_ns: int) -> None:
         self.log.row(now_ns, self.plant, self.driver.state)

@@ -14,6 +14,7 @@ from wbvla_core.robot_spec import RobotSpec
 
 from wbvla_sim import scene_parts as parts
 from wbvla_sim.gantry import add_gantry
+from wbvla_sim.tasks.reach_scene import furnish_far, furnish_near
 
 HOME_KEY = "home"
 
@@ -97,6 +98,8 @@ _FURNISH: dict[str, Callable[[mujoco.MjSpec, np.random.Generator], tuple[str, ..
     "empty": _empty,
     "table": _table,
     "box_cart": _box_cart,
+    "reach_table": furnish_far,
+    "reach_table_near": furnish_near,
 }
 
 
