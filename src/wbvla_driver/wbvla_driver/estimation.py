@@ -51,6 +51,7 @@ class StateEstimator:
         self._mount = {imu.name: matrix_from_rpy(imu.rpy_rad) for imu in spec.imus}
         self._aligned = {name: bool(np.allclose(mount, np.eye(3))) for name, mount in self._mount.items()}
         self._sequence: int | None = None
+        self._states = 0
         self._stamp_ns: int | None = None
         self._imu_stamp_ns: int | None = None
         self._state_seen_ns: int | None = None
@@ -75,9 +76,11 @@ class StateEstimator:
             self._imu_seen_ns = now_ns
             self._base = self._base_of(self._base_imu, sample, reading)
         quaternion, rates, acceleration = self._base
+        # Its own count, since of the plant's readings only some become a state: a gap then means a lost message.
+        self._states += 1
         self.state = RobotState(
             stamp_ns=reading.stamp_ns,
-            sequence=reading.sequence,
+            sequence=self._states,
             position_rad=reading.position_rad,
             velocity_rad_s=reading.velocity_rad_s,
             effort_nm=reading.effort_nm,
