@@ -46,7 +46,7 @@ def launch(*arguments: str, timeout_s: float = 60.0) -> tuple[int, str]:
         ("backend:=aimdk", "backend 'aimdk' does not exist yet"),
         ("tier:=b", "needs the vendor's controller"),
         ("params:=nowhere.yaml", "parameter file 'nowhere.yaml' does not exist"),
-        ("record:=maybe", '"maybe" is not valid'),
+        ("record:=maybe", "is not valid. Valid options are: ['true', 'false']"),
     ],
 )
 def test_what_does_not_exist_is_refused_with_one_sentence(argument, sentence):
