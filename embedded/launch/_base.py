@@ -58,8 +58,6 @@ class Condition:
 class Event:
     """Something that happened."""
 
-    name = 'launch.Event'
-
 
 class LaunchDescriptionEntity:
     """Anything that can be visited while launching."""

@@ -7,11 +7,6 @@ from .events import ExecutionComplete, Shutdown
 from .events.process import ProcessExited, ProcessIO, ProcessStarted
 
 
-def event_named(name):
-    """A matcher of events by their name."""
-    return lambda event: event.name == name
-
-
 def _entities(answer, *args):
     """What a handler was given, as a list: entities, or a function that returns them."""
     if callable(answer) and not isinstance(answer, LaunchDescriptionEntity):
@@ -21,7 +16,7 @@ def _entities(answer, *args):
     return [answer] if isinstance(answer, LaunchDescriptionEntity) else list(answer)
 
 
-class OnActionEventBase(BaseEventHandler):
+class _OnActionEvent(BaseEventHandler):
     """Events of one action, of those that a function chooses, or of all."""
 
     def __init__(self, *, action_matcher, on_event, target_event_cls, **kwargs):
@@ -42,21 +37,21 @@ class OnActionEventBase(BaseEventHandler):
         return _entities(self._on_event, event, context)
 
 
-class OnProcessStart(OnActionEventBase):
+class OnProcessStart(_OnActionEvent):
     """When a process starts."""
 
     def __init__(self, *, target_action=None, on_start, **kwargs):
         super().__init__(action_matcher=target_action, on_event=on_start, target_event_cls=ProcessStarted, **kwargs)
 
 
-class OnProcessExit(OnActionEventBase):
+class OnProcessExit(_OnActionEvent):
     """When a process ends."""
 
     def __init__(self, *, target_action=None, on_exit, **kwargs):
         super().__init__(action_matcher=target_action, on_event=on_exit, target_event_cls=ProcessExited, **kwargs)
 
 
-class OnExecutionComplete(OnActionEventBase):
+class OnExecutionComplete(_OnActionEvent):
     """When an action is done."""
 
     def __init__(self, *, target_action=None, on_completion, **kwargs):
@@ -64,7 +59,7 @@ class OnExecutionComplete(OnActionEventBase):
                          **kwargs)
 
 
-class OnProcessIO(OnActionEventBase):
+class OnProcessIO(_OnActionEvent):
     """When a process writes."""
 
     def __init__(self, *, target_action=None, on_stdin=None, on_stdout=None, on_stderr=None, **kwargs):

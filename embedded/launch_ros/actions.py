@@ -10,7 +10,7 @@ from launch._base import perform, substitutions
 from launch.actions import ExecuteProcess
 from wbvla_embedded import packages
 
-from .parameter_descriptions import Parameter, ParameterFile, evaluate
+from .parameter_descriptions import Parameter, ParameterFile, _evaluate
 
 
 def _join(space: str, relative: str) -> str:
@@ -100,9 +100,9 @@ class Node(ExecuteProcess):
             except KeyError as error:
                 raise RuntimeError(error.args[0]) from None
         command += [perform(context, argument) for argument in self._arguments]
-        return command + ['--ros-args', *(perform(context, argument) for argument in self._ros_arguments),
-                          *self._name_arguments(context), *self._parameter_arguments(context),
-                          *self._remap_arguments(context)]
+        return [*command, '--ros-args', *(perform(context, argument) for argument in self._ros_arguments),
+                *self._name_arguments(context), *self._parameter_arguments(context),
+                *self._remap_arguments(context)]
 
     def _name_arguments(self, context):
         space = context.launch_configurations.get('ros_namespace', '')
@@ -141,7 +141,7 @@ def _flat(context, parameters, prefix=''):
         if hasattr(value, 'items'):
             yield from _flat(context, value, name + '.')
         else:
-            yield name, evaluate(context, value)
+            yield name, _evaluate(context, value)
 
 
 def _yaml(value):

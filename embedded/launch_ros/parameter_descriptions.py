@@ -10,7 +10,7 @@ from launch import Substitution
 from launch._base import perform, substitutions
 
 
-def evaluate(context, value, value_type=None):
+def _evaluate(context, value, value_type=None):
     """A value as a parameter can hold it: texts are read as YAML unless a type is asked for.
 
     Raises ValueError when the text does not give the type.
@@ -27,7 +27,7 @@ def evaluate(context, value, value_type=None):
             raise ValueError(f"'{text}' is not of type {value_type.__name__}")
         return result
     if isinstance(value, (list, tuple)):
-        return [evaluate(context, item) if isinstance(item, (str, Substitution)) else item for item in value]
+        return [_evaluate(context, item) if isinstance(item, (str, Substitution)) else item for item in value]
     return value
 
 
@@ -48,7 +48,7 @@ class ParameterValue:
 
     def evaluate(self, context):
         """The value as a parameter can hold it; raises ValueError when it is not of the type."""
-        return evaluate(context, self._value, self._value_type)
+        return _evaluate(context, self._value, self._value_type)
 
 
 class Parameter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from enum import Enum, IntEnum
 
 
@@ -11,6 +12,10 @@ class RCLError(RuntimeError):
 
 class InvalidHandle(RuntimeError):
     """Use of an entity after it was destroyed."""
+
+
+class UnknownROSArgsError(RuntimeError):
+    """Arguments after `--ros-args` that mean nothing."""
 
 
 class ClockType(IntEnum):
@@ -46,3 +51,13 @@ class TransitionCallbackReturnType(Enum):
     SUCCESS = 97
     FAILURE = 98
     ERROR = 99
+
+
+QoSOfferedDeadlineMissedInfo = QoSRequestedDeadlineMissedInfo = namedtuple(
+    'QoSDeadlineMissedInfo', ('total_count', 'total_count_change'))
+QoSLivelinessLostInfo = namedtuple('QoSLivelinessLostInfo', ('total_count', 'total_count_change'))
+QoSMessageLostInfo = namedtuple('QoSMessageLostInfo', ('total_count', 'total_count_change'))
+QoSLivelinessChangedInfo = namedtuple('QoSLivelinessChangedInfo', (
+    'alive_count', 'not_alive_count', 'alive_count_change', 'not_alive_count_change'))
+QoSOfferedIncompatibleQoSInfo = QoSRequestedIncompatibleQoSInfo = namedtuple(
+    'QoSIncompatibleQoSInfo', ('total_count', 'total_count_change', 'last_policy_kind'))

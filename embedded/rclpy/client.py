@@ -9,7 +9,7 @@ import time
 from wbvla_embedded import cdr, dds
 
 from .logging import get_logger
-from .service import HEADER, read_identity
+from .service import HEADER, _read_identity
 from .task import Future
 
 
@@ -88,9 +88,9 @@ class Client:
         writers = dds.matched(self._reader, 'publications')
         if not readers or not writers:
             return False
-        asked = {read_identity(dds.matched_user_data(self._writer, handle, 'subscription'), 'serviceid')
+        asked = {_read_identity(dds.matched_user_data(self._writer, handle, 'subscription'), 'serviceid')
                  for handle in readers} - {None}
-        answering = {read_identity(dds.matched_user_data(self._reader, handle, 'publication'), 'serviceid')
+        answering = {_read_identity(dds.matched_user_data(self._reader, handle, 'publication'), 'serviceid')
                      for handle in writers}
         return not asked or bool(asked & answering)
 

@@ -10,14 +10,10 @@ import weakref
 from wbvla_embedded import arguments, dds
 from wbvla_embedded.graph import Graph
 
-from ._rclpy_pybind11 import RCLError
+from ._rclpy_pybind11 import RCLError, UnknownROSArgsError
 from .exceptions import NotInitializedException
 
 _contexts: weakref.WeakSet[Context] = weakref.WeakSet()
-
-
-class UnknownROSArgsError(RuntimeError):
-    """Arguments after `--ros-args` that mean nothing."""
 
 
 class Context:
@@ -121,7 +117,7 @@ def _domain_from_environment() -> int:
     return int(text)
 
 
-def shutdown_all_by_signal() -> None:
+def _shutdown_all_by_signal() -> None:
     """End the work of every context; called from the signal thread."""
     for context in list(_contexts):
         context._invalidate()

@@ -218,7 +218,7 @@ class Executor:
         for timer in self._timers:
             if timer._canceled or not timer.callback_group.can_execute(timer):
                 continue
-            if timer.simulated:
+            if timer._simulated:
                 if timer.is_ready():
                     until = now
             elif until is None or timer._next < until:
@@ -348,5 +348,5 @@ class MultiThreadedExecutor(Executor):
         return True
 
 
-__all__ = ['ConditionReachedException', 'Executor', 'ExternalShutdownException', 'Future', 'MultiThreadedExecutor',
+__all__ = ['ConditionReachedException', 'Executor', 'ExternalShutdownException', 'MultiThreadedExecutor',
            'ShutdownException', 'SingleThreadedExecutor', 'TimeoutException', 'await_or_execute']

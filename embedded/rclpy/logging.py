@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .impl.rcutils_logger import LoggingSeverity, RcutilsLogger, _levels, effective_level
+from .impl.rcutils_logger import LoggingSeverity, RcutilsLogger, _effective_level, _levels
 
 __all__ = ['LoggingSeverity', 'clear_config', 'get_logger', 'get_logger_effective_level', 'get_logging_directory',
            'get_logging_severity_from_string', 'initialize', 'set_logger_level', 'shutdown']
@@ -40,7 +40,7 @@ def set_logger_level(name, level):
 
 def get_logger_effective_level(name):
     """The level that applies to a logger."""
-    return effective_level(name)
+    return _effective_level(name)
 
 
 def get_logging_severity_from_string(log_severity):

@@ -23,7 +23,7 @@ from .parameter_service import ParameterService
 from .publisher import Publisher
 from .qos import DurabilityPolicy, QoSProfile, qos_profile_services_default
 from .qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
-from .service import Service, identity
+from .service import Service, _identity
 from .subscription import Subscription
 from .time_source import USE_SIM_TIME_NAME, TimeSource
 from .timer import Rate, Timer
@@ -257,7 +257,7 @@ class Node(ParameterMixin, GraphMixin):
         # The id only has to differ from all others: the participant's guid and a count.
         with self._context._lock:
             self._context._services = getattr(self._context, '_services', 0) + 1
-            mark = identity(kind, participant.guid, self._context._services)
+            mark = _identity(kind, participant.guid, self._context._services)
         reader = participant.reader(*incoming, profile._to_dds(mark))
         writer = participant.writer(*outgoing, profile._to_dds(mark))
         self._graph.claim(self._record, readers=(reader,), writers=(writer,))

@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-from enum import IntEnum
-
 from wbvla_embedded import dds
 
+from ._rclpy_pybind11 import (
+    QoSLivelinessChangedInfo,
+    QoSMessageLostInfo,
+    QoSRequestedIncompatibleQoSInfo,
+)
 from .logging import get_logger
 from .qos import QoSPolicyKind, qos_policy_name_from_kind
 
-QoSOfferedDeadlineMissedInfo = QoSRequestedDeadlineMissedInfo = namedtuple(
-    'QoSDeadlineMissedInfo', ('total_count', 'total_count_change'))
-QoSLivelinessLostInfo = namedtuple('QoSLivelinessLostInfo', ('total_count', 'total_count_change'))
-QoSMessageLostInfo = namedtuple('QoSMessageLostInfo', ('total_count', 'total_count_change'))
-QoSLivelinessChangedInfo = namedtuple('QoSLivelinessChangedInfo', (
-    'alive_count', 'not_alive_count', 'alive_count_change', 'not_alive_count_change'))
-QoSOfferedIncompatibleQoSInfo = QoSRequestedIncompatibleQoSInfo = namedtuple(
-    'QoSIncompatibleQoSInfo', ('total_count', 'total_count_change', 'last_policy_kind'))
 # DDS number of a policy -> ours
 _POLICIES = {2: QoSPolicyKind.DURABILITY, 4: QoSPolicyKind.DEADLINE, 8: QoSPolicyKind.LIVELINESS,
              11: QoSPolicyKind.RELIABILITY, 13: QoSPolicyKind.HISTORY, 21: QoSPolicyKind.LIFESPAN}
-
-
-class QoSPublisherEventType(IntEnum):
-    """Events of a publisher."""
-
-    RCL_PUBLISHER_OFFERED_DEADLINE_MISSED = 0
-    RCL_PUBLISHER_LIVELINESS_LOST = 1
-    RCL_PUBLISHER_OFFERED_INCOMPATIBLE_QOS = 2
-
-
-class QoSSubscriptionEventType(IntEnum):
-    """Events of a subscription."""
-
-    RCL_SUBSCRIPTION_REQUESTED_DEADLINE_MISSED = 0
-    RCL_SUBSCRIPTION_LIVELINESS_CHANGED = 1
-    RCL_SUBSCRIPTION_REQUESTED_INCOMPATIBLE_QOS = 2
-    RCL_SUBSCRIPTION_MESSAGE_LOST = 3
 
 
 def _info(status):

@@ -14,12 +14,12 @@ from .logging import get_logger
 HEADER = struct.Struct('<Qq')
 
 
-def identity(kind: str, guid: bytes, number: int) -> bytes:
+def _identity(kind: str, guid: bytes, number: int) -> bytes:
     """User data by which rmw_cyclonedds pairs the two endpoints of a client ('clientid') or server ('serviceid')."""
     return f"{kind}={'.'.join(f'{byte:x}' for byte in guid + number.to_bytes(4, 'big'))};".encode()
 
 
-def read_identity(user_data: bytes | None, kind: str) -> str | None:
+def _read_identity(user_data: bytes | None, kind: str) -> str | None:
     """The id in user data, None when there is none."""
     for part in (user_data or b'').split(b';'):
         key, _, value = part.partition(b'=')
@@ -79,11 +79,11 @@ class Service:
 
     def _await_client(self, publication: int) -> None:
         """Wait up to 100 ms until our writer knows the client's reader, else the answer would go nowhere."""
-        client = read_identity(dds.matched_user_data(self._reader, publication, 'publication'), 'clientid')
+        client = _read_identity(dds.matched_user_data(self._reader, publication, 'publication'), 'clientid')
         deadline = time.monotonic() + 0.1
         while client is not None and time.monotonic() < deadline:
             for handle in dds.matched(self._writer, 'subscriptions'):
-                if read_identity(dds.matched_user_data(self._writer, handle, 'subscription'), 'clientid') == client:
+                if _read_identity(dds.matched_user_data(self._writer, handle, 'subscription'), 'clientid') == client:
                     self._known_clients.add(publication)
                     return
             time.sleep(0.001)

@@ -22,7 +22,7 @@ _old_wakeup = -1
 
 def _watch(read_end: int) -> None:
     """Runs in its own thread: Python handlers wait until the main thread is back from C, this one does not."""
-    from .context import shutdown_all_by_signal
+    from .context import _shutdown_all_by_signal
 
     while True:
         try:
@@ -33,7 +33,7 @@ def _watch(read_end: int) -> None:
             os.close(read_end)
             return
         if set(received) & {int(number) for number in _SIGNALS[_current]}:
-            shutdown_all_by_signal()
+            _shutdown_all_by_signal()
 
 
 def _handler(number, frame):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 
-from ._rclpy_pybind11 import ClockType
 from .clock import JumpThreshold, ROSClock
 from .duration import Duration
 from .exceptions import ROSInterruptException
@@ -32,12 +31,12 @@ class Timer:
         self.reset()
 
     @property
-    def simulated(self):
+    def _simulated(self):
         """Whether it follows simulated time."""
         return isinstance(self._clock, ROSClock) and self._clock.ros_time_is_active
 
     def _now(self):
-        return self._clock.now().nanoseconds if self.simulated else time.monotonic_ns()
+        return self._clock.now().nanoseconds if self._simulated else time.monotonic_ns()
 
     def _on_jump(self, jump):
         change = jump.clock_change
@@ -129,5 +128,3 @@ class Rate:
         """Free a thread that sleeps."""
         self._end()
 
-
-__all__ = ['ClockType', 'Rate', 'Timer']

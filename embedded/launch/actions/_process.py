@@ -101,7 +101,7 @@ class ExecuteProcess(Action):
             context.register_event_handler(OnProcessExit(target_action=self, on_exit=self._on_exit))
         context.register_event_handler(OnShutdown(on_shutdown=lambda event, context: self._end()))
         context.register_event_handler(_TargetedHandler(self))
-        asyncio.ensure_future(self._run(context), loop=context.asyncio_loop)
+        self._running = asyncio.ensure_future(self._run(context), loop=context.asyncio_loop)
 
     def _targeted(self, event):
         if isinstance(event, SignalProcess):

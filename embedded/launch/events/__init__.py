@@ -9,8 +9,6 @@ from . import process
 class ExecutionComplete(Event):
     """An action has nothing left to do."""
 
-    name = 'launch.events.ExecutionComplete'
-
     def __init__(self, *, action):
         self._action = action
 
@@ -23,8 +21,6 @@ class ExecutionComplete(Event):
 class IncludeLaunchDescription(Event):
     """A description is to be visited."""
 
-    name = 'launch.events.IncludeLaunchDescription'
-
     def __init__(self, launch_description):
         self._launch_description = launch_description
 
@@ -36,8 +32,6 @@ class IncludeLaunchDescription(Event):
 
 class Shutdown(Event):
     """The launch ends."""
-
-    name = 'launch.events.Shutdown'
 
     def __init__(self, *, reason='reason not given', due_to_sigint=False):
         self._reason, self._due_to_sigint = reason, due_to_sigint
@@ -55,8 +49,6 @@ class Shutdown(Event):
 
 class TimerEvent(Event):
     """A timer has run out."""
-
-    name = 'launch.events.TimerEvent'
 
     def __init__(self, *, timer_action):
         self._timer_action = timer_action

@@ -10,8 +10,6 @@ from .._base import Event
 class RunningProcessEvent(Event):
     """Something about a process that was started."""
 
-    name = 'launch.events.process.RunningProcessEvent'
-
     def __init__(self, *, action, name, cmd, cwd, env, pid):
         self._action, self._process_name, self._cmd = action, name, cmd
         self._cwd, self._env, self._pid = cwd, env, pid
@@ -28,16 +26,12 @@ class RunningProcessEvent(Event):
 class ProcessStarted(RunningProcessEvent):
     """A process has started."""
 
-    name = 'launch.events.process.ProcessStarted'
-
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
 
 
 class ProcessExited(RunningProcessEvent):
     """A process has ended."""
-
-    name = 'launch.events.process.ProcessExited'
 
     def __init__(self, *, returncode, **kwargs):
         super().__init__(**kwargs)
@@ -52,8 +46,6 @@ class ProcessExited(RunningProcessEvent):
 class ProcessIO(RunningProcessEvent):
     """A process has written."""
 
-    name = 'launch.events.process.ProcessIO'
-
     def __init__(self, *, text, fd, **kwargs):
         super().__init__(**kwargs)
         self._text, self._fd = text, fd
@@ -67,8 +59,6 @@ class ProcessIO(RunningProcessEvent):
 class ProcessTargetedEvent(Event):
     """A wish to processes that a matcher chooses."""
 
-    name = 'launch.events.process.ProcessTargetedEvent'
-
     def __init__(self, *, process_matcher):
         self._process_matcher = process_matcher
 
@@ -81,16 +71,12 @@ class ProcessTargetedEvent(Event):
 class ShutdownProcess(ProcessTargetedEvent):
     """End, by signals that become stronger."""
 
-    name = 'launch.events.process.ShutdownProcess'
-
     def __init__(self, *, process_matcher):
         super().__init__(process_matcher=process_matcher)
 
 
 class SignalProcess(ProcessTargetedEvent):
     """Get a signal."""
-
-    name = 'launch.events.process.SignalProcess'
 
     def __init__(self, *, signal_number, process_matcher):
         super().__init__(process_matcher=process_matcher)

@@ -27,7 +27,7 @@ class LoggingSeverity(IntEnum):
     FATAL = 50
 
 
-def effective_level(name: str) -> LoggingSeverity:
+def _effective_level(name: str) -> LoggingSeverity:
     """Level of a logger: its own, else that of the nearest ancestor, else INFO."""
     while True:
         level = _levels.get(name, 0)
@@ -82,11 +82,11 @@ class RcutilsLogger:
 
     def get_effective_level(self):
         """The level that applies here."""
-        return effective_level(self.name)
+        return _effective_level(self.name)
 
     def is_enabled_for(self, severity):
         """Whether a message of this severity is shown."""
-        return severity >= effective_level(self.name)
+        return severity >= _effective_level(self.name)
 
     def log(self, message, severity, **kwargs):
         """Print; `once`, `skip_first`, `throttle_duration_sec` (with `throttle_time_source_type`) filter it.
@@ -97,7 +97,7 @@ class RcutilsLogger:
 
     def _log(self, message, severity, filters):
         name = filters.pop('name', self.name) if filters else self.name
-        if severity < effective_level(name):
+        if severity < _effective_level(name):
             return False
         frame = sys._getframe(2)
         site = (frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
