@@ -17,6 +17,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 # Whoever set one of these has decided on the network already.
 NETWORK_VARIABLES = ("ROS_LOCALHOST_ONLY", "CYCLONEDDS_URI", "FASTRTPS_DEFAULT_PROFILES_FILE")
 SWITCH = ("true", "false")
+DEVICES = ("joy", "joystick", "keyboard", "replay", "scripted")
 # A node that refuses its configuration at start ends with this code.
 REFUSED = 2
 RESPAWN_DELAY_S = 1.0
@@ -38,6 +39,7 @@ ARGUMENTS = {
     "vla_backend": ("bundle", ("bundle", "scripted"), "What the VLA node runs: a bundle or a timed script."),
     "script": ("demo", None, "Script file of vla_backend:=scripted, by packaged name or path."),
     "instruction": ("stand still", None, "Sentence that the VLA follows until another one comes."),
+    "teleop": ("", ("", *DEVICES), "Device of an operator; empty: no teleoperation."),
     "camera": ("head_camera/image_raw/compressed", None, "Topic of the head camera (JPEG)."),
     "record": ("false", SWITCH, "Record an episode from the start to the end of the launch."),
     "bag_dir": ("bags", None, "Folder for episodes."),
@@ -110,6 +112,15 @@ def _graph(context):
             respawn=True,
         ),
     ]
+    if value["teleop"]:
+        # Without a person at the deadman only the simulated robot may be driven.
+        overrides = {
+            **common,
+            "device": value["teleop"],
+            "unattended": backend == "mujoco",
+            "task": value["task"],
+        }
+        actions.append(_node("wbvla_teleop", "teleop_node", value, params, overrides, respawn=True))
     if value["record"] == "true":
         actions.append(_recorder(value, params, common))
     if value["tf"] == "true" or (value["tf"] == "auto" and viewers):
@@ -165,7 +176,7 @@ def _recorder(value, params, common):
         "bag_dir": value["bag_dir"],
         "episode_name": value["episode"],
         "task": value["task"] or value["instruction"],
-        "operator": value["operator"],
+        "operator_name": value["operator"],
     }
     return _node("wbvla_teleop", "recorder", value, params, overrides, respawn=True)
 

@@ -48,8 +48,8 @@ _SOURCES = {"none": Source.NONE, "vla": Source.VLA}
 class TeleopNode(ManagedNode):
     """See README.md."""
 
-    def __init__(self) -> None:
-        super().__init__("teleop_node")
+    def __init__(self, **kwargs) -> None:
+        super().__init__("teleop_node", **kwargs)
         for name, default in PARAMETERS.items():
             self.declare_parameter(name, default)
         self._lock = threading.Lock()

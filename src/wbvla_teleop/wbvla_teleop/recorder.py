@@ -35,7 +35,7 @@ PARAMETERS = {
     "bag_dir": ("bags", "Folder for episodes."),
     "episode_name": ("", "Folder of the first episode; empty: by time."),
     "task": ("", "Sentence kept with an episode that starts by itself."),
-    "operator": ("", "Who operates, kept with it."),
+    "operator_name": ("", "Who operates, kept with it."),
     "autostart_episode": (False, "Start an episode on activation."),
     "record_simulation": (True, "Also the simulator's ground truth."),
     "recover_cut_bags": (True, "At configure, make bags whole that an earlier recorder left cut."),
@@ -112,7 +112,7 @@ class Recorder(ManagedNode):
     def activate(self) -> None:
         self._begin_ns = time.monotonic_ns()
         if self.get_parameter("autostart_episode").value:
-            task, operator = self.get_parameter("task").value, self.get_parameter("operator").value
+            task, operator = self.get_parameter("task").value, self.get_parameter("operator_name").value
             name = self._core.start(task, operator, self._now_ns(), self._free_episode_name())
             self.get_logger().info(f"recording episode '{name}' in {self._core.config.folder}")
 
