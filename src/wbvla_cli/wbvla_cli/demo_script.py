@@ -9,6 +9,7 @@ from wbvla_sim.script import (
     AwaitState,
     EStop,
     Hoist,
+    Instruct,
     Kill,
     Loco,
     Push,
@@ -53,6 +54,7 @@ REST = {
 STAND_UP: tuple[Step, ...] = (Release(), Hoist(LOOSE_ROPE_M, carried=False), Wait(2.0), Unhook())
 
 DEMO: tuple[Step, ...] = (
+    Wait(1.0),
     Say("released: blends from where the joints are to the stand posture, then lowered onto its feet"),
     *STAND_UP,
     Say("teleoperation takes authority: looks around"),
@@ -82,9 +84,11 @@ DEMO: tuple[Step, ...] = (
     Push((0.0, 120.0, 0.0)),
     Wait(4.0),
     Say("the VLA takes authority"),
+    Instruct("stand still"),
     Authority(Source.VLA),
+    Wait(1.0),
     AwaitState((State.ACTIVE,)),
-    Wait(3.0),
+    Wait(2.0),
     Say("the VLA process is killed: the robot must stand, say why, and follow again when it is back"),
     Kill("vla_node", Reason.VLA_LOST, State.STANDING, back_after_s=3.0),
     AwaitState((State.ACTIVE,), timeout_s=30.0),
