@@ -58,6 +58,7 @@ class Executor:
         self._tasks: list[Task] = []
         self._ready: deque = deque()
         self._changed, self._is_shutdown = True, False
+        self._progress = False  # whether anything has happened since tasks had their turn
 
     @property
     def context(self):
@@ -168,12 +169,15 @@ class Executor:
                 work = self._claim(self._ready.popleft())
                 if work is not None:
                     return work
+            if self._progress and self._tasks:
+                self._rearm_tasks()
+                continue
             self._collect(deadline)
             if not self._ready and deadline is not None and time.monotonic_ns() >= deadline \
-                    and not self._changed and self._runnable_task(peek=True) is None:
+                    and not self._changed and not (self._progress and self._tasks):
                 return None
 
-    def _runnable_task(self, peek=False):
+    def _runnable_task(self):
         """A task that has not been stepped since the last wait."""
         with self._lock:
             if not self._tasks:
@@ -181,7 +185,7 @@ class Executor:
             self._tasks = [task for task in self._tasks if not task.done()]
             for task in self._tasks:
                 if not task.executing() and not getattr(task, '_stepped', False):
-                    task._stepped = not peek
+                    task._stepped = True
                     return task
         return None
 
@@ -230,17 +234,18 @@ class Executor:
         for number in hits:
             if number == 0:
                 self._guard.take()
-                with self._lock:
-                    for task in self._tasks:
-                        task._stepped = False
             else:
                 entity = self._attached.get(number)
                 if entity is not None:
                     self._ready.append(entity)
-        if hits and self._tasks:
-            with self._lock:
-                for task in self._tasks:
-                    task._stepped = False
+        self._progress = bool(hits)
+
+    def _rearm_tasks(self) -> None:
+        """Let each waiting task look again, since something has happened that it may wait for."""
+        self._progress = False
+        with self._lock:
+            for task in self._tasks:
+                task._stepped = False
 
     def _execute(self, work) -> None:
         """Run one piece of work; exceptions of callbacks leave through here."""
@@ -252,7 +257,7 @@ class Executor:
                 self.wake()  # others may wait for its result
             return
         entity, callback, args = work
-        finished = True
+        finished = self._progress = True
         try:
             result = callback(*args)
             if inspect.iscoroutine(result):

@@ -90,7 +90,8 @@ def test_late_joiner_gets_the_latched_message(graph, start) -> None:
         from std_msgs.msg import String
         rclpy.init()
         node = rclpy.create_node('latcher')
-        publisher = node.create_publisher(String, 'latched', QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        publisher = node.create_publisher(String, 'latched', latched)
         publisher.publish(String(data='first'))
         publisher.publish(String(data='last'))
         print('sent')
@@ -132,7 +133,8 @@ def test_hostile_bytes_are_dropped_with_a_count_and_the_node_goes_on(graph, capf
     assert graph(5, lambda: bool(heard) and len(raw) == 4)
     assert heard == [JointState(name=['ok'])]
     assert raw[-1][:len(good)] == good
-    assert "dropped 1 message(s) on topic '/target' that are not valid sensor_msgs/msg/JointState" in capfd.readouterr().err
+    shown = capfd.readouterr().err
+    assert "dropped 1 message(s) on topic '/target' that are not valid sensor_msgs/msg/JointState" in shown
 
 
 def test_hostile_request_does_not_stop_a_service(graph) -> None:

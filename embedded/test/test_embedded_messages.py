@@ -92,7 +92,7 @@ def test_our_messages_come_from_their_files() -> None:
 def test_missing_message_names_the_module() -> None:
     import std_msgs.msg
 
-    with pytest.raises(AttributeError, match="module 'std_msgs.msg' has no attribute 'Sting'"):
+    with pytest.raises(AttributeError, match=r"module 'std_msgs\.msg' has no attribute 'Sting'"):
         std_msgs.msg.Sting  # noqa: B018
 
 
