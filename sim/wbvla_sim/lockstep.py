@@ -36,7 +36,8 @@ EPOCH_NS = 1_000 * MS
 Picture = Callable[[Plant], np.ndarray]
 """Renders the head camera of a plant: RGB uint8 [H, W, 3]."""
 Tap = Callable[[str, object, int], None]
-"""Told of what the nodes would publish: (key of the contract's topic, value, time of publishing)."""
+"""Told of what the nodes would publish: (``driver`` or a topic's key in the contract, the driver's output or
+the value, time of publishing)."""
 
 
 class Locomotion(Protocol):
@@ -151,7 +152,7 @@ class LockStep:
         heapq.heappush(self._due, (self.now_ns + delay_ms * MS, self._order, action))
 
     def publish(self, key: str, value: object) -> None:
-        """Tell the tap; ``key`` of the contract's topics."""
+        """Tell the tap."""
         if self.tap is not None:
             self.tap(key, value, self.now_ns)
 
@@ -165,13 +166,10 @@ class LockStep:
         for event in output.events:
             self.log.event(event)
         self._note_change(now_ns)
+        self.publish("driver", output)
         if output.robot_state is not None:
-            self.publish("robot_state", output.robot_state)
             self.later(self.timing.state_delay, lambda state=output.robot_state: self._deliver_state(state))
-        if output.arm_target is not None:
-            self.publish("arm_target", output.arm_target)
         if output.loco_command is not None:
-            self.publish("loco_command", output.loco_command)
             self.later(
                 self.timing.command_delay, lambda command=output.loco_command: self._take_loco(command)
             )
