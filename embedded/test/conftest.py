@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +24,12 @@ def environment(**more: str) -> dict[str, str]:
     """Environment of a child process that uses the embedded graph in the same domain."""
     path = os.pathsep.join([str(EMBEDDED), *filter(None, [os.environ.get('PYTHONPATH')])])
     return {**os.environ, 'PYTHONPATH': path, 'PYTHONUNBUFFERED': '1', **more}
+
+
+@pytest.fixture
+def child_environment() -> Callable[..., dict[str, str]]:
+    """Makes environments of child processes."""
+    return environment
 
 
 @pytest.fixture
@@ -50,8 +57,8 @@ def graph() -> Iterator[Callable[[float, Callable[[], bool]], bool]]:
     nodes: list = []
 
     def spin_until(seconds: float, holds: Callable[[], bool]) -> bool:
-        deadline = executor_time() + seconds
-        while not holds() and executor_time() < deadline:
+        deadline = time.monotonic() + seconds
+        while not holds() and time.monotonic() < deadline:
             executor.spin_once(timeout_sec=0.02)
         return holds()
 
@@ -67,10 +74,3 @@ def graph() -> Iterator[Callable[[float, Callable[[], bool]], bool]]:
         made.destroy_node()
     executor.shutdown()
     rclpy.try_shutdown()
-
-
-def executor_time() -> float:
-    """Monotonic seconds."""
-    import time
-
-    return time.monotonic()
