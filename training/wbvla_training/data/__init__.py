@@ -1,0 +1,1 @@
+"""From recorded bags to checked datasets that train: convert, check, show, read."""
