@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from .clock import JumpThreshold, ROSClock
+from .clock import ClockChange, JumpThreshold, ROSClock
 from .duration import Duration
 from .exceptions import ROSInterruptException
 from .utilities import get_default_context
@@ -39,8 +39,9 @@ class Timer:
         return self._clock.now().nanoseconds if self._simulated else time.monotonic_ns()
 
     def _on_jump(self, jump):
-        change = jump.clock_change
-        if change.name in ('ROS_TIME_ACTIVATED', 'ROS_TIME_DEACTIVATED') or jump.delta.nanoseconds < 0:
+        # A new source of time, time that ran back, or the first time of a clock that was not set: a period from now.
+        first = jump.delta.nanoseconds == self._clock.now().nanoseconds
+        if first or jump.clock_change is not ClockChange.ROS_TIME_NO_CHANGE or jump.delta.nanoseconds < 0:
             self._last = self._now()
             self._next = self._last + self._period
         self._wake()

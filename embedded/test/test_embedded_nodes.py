@@ -51,7 +51,7 @@ def test_descriptors_refuse_wrong_values(graph) -> None:
     limits = FloatingPointRange(from_value=0.0, to_value=1.0, step=0.25)
     node.declare_parameter('share', 0.5, ParameterDescriptor(floating_point_range=[limits]))
     node.declare_parameter('fixed', 3, ParameterDescriptor(read_only=True))
-    for name, value, reason in (('share', 2.0, 'out of range'), ('share', 0.3, 'not a valid step'),
+    for name, value, reason in (('share', 2.0, 'out of range'), ('share', 0.3, 'valid step'),
                                 ('share', 'x', 'Wrong parameter type'), ('fixed', 4, 'read-only')):
         result = node.set_parameters([Parameter(name, value=value)])[0]
         assert not result.successful and reason in result.reason
@@ -135,12 +135,14 @@ def test_outcome_of_configure_decides_the_state(graph, outcome, state: str) -> N
     node.outcome = outcome
     result = node.trigger_configure()
     assert (result is TransitionCallbackReturn.SUCCESS) == (outcome is TransitionCallbackReturn.SUCCESS)
-    response = node._serve_state(None, GetState.Response())
-    assert response.current_state.label == state
+    client = graph.node('asker').create_client(GetState, '/managed/get_state')
+    assert client.wait_for_service(5)
+    future = client.call_async(GetState.Request())
+    assert graph(5, future.done) and future.result().current_state.label == state
 
 
 def test_impossible_transition_is_refused(graph) -> None:
-    with pytest.raises(RuntimeError, match="'activate' is not possible in state 'unconfigured'"):
+    with pytest.raises(RuntimeError, match='Failed to trigger lifecycle state machine transition'):
         graph.node('managed', Managed).trigger_activate()
 
 
@@ -190,7 +192,7 @@ def test_action_succeeds_with_feedback(action) -> None:
     response = action.send_goal(ExecuteInstruction.Goal(instruction='wave'), feedback_callback=feedback.append)
     assert response.status == GoalStatus.STATUS_SUCCEEDED and response.result.message == 'wave'
     assert len(feedback) > 5 and feedback[-1].feedback.elapsed_s > feedback[0].feedback.elapsed_s
-    assert get_action_names_and_types(action._node) == [('/execute', ['wbvla_msgs/action/ExecuteInstruction'])]
+    assert ('/execute', ['wbvla_msgs/action/ExecuteInstruction']) in get_action_names_and_types(action._node)
 
 
 def test_action_is_cancelled(action) -> None:
@@ -205,7 +207,7 @@ def test_action_is_cancelled(action) -> None:
 
 
 def test_goal_is_rejected(action) -> None:
-    assert action.send_goal(ExecuteInstruction.Goal()) is None
+    assert action.send_goal(ExecuteInstruction.Goal()).status == GoalStatus.STATUS_UNKNOWN
 
 
 def test_crash_in_execute_aborts_the_goal_and_the_server_lives(action) -> None:

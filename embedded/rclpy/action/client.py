@@ -115,9 +115,11 @@ class ActionClient:
                     self._feedback_callbacks.pop(bytes(status.goal_info.goal_id.uuid), None)
 
     def send_goal(self, goal, **kwargs):
-        """Send a goal and wait for its result response; an executor must spin in another thread."""
-        handle = _wait(self.send_goal_async(goal, **kwargs))
-        return handle.get_result() if handle.accepted else None
+        """Send a goal and wait for its result response; an executor must spin in another thread.
+
+        The status of a rejected goal is STATUS_UNKNOWN.
+        """
+        return _wait(self.send_goal_async(goal, **kwargs)).get_result()
 
     def send_goal_async(self, goal, feedback_callback=None, goal_uuid=None):
         """Send a goal; a Future of its ClientGoalHandle. Raises TypeError for another type than the goal."""
