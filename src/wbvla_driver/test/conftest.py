@@ -24,6 +24,7 @@ from wbvla_driver.core import DriverCore
 
 MS = 1_000_000
 TICK_MS = 5
+UPRIGHT = np.array([1.0, 0.0, 0.0, 0.0])
 
 
 class FakeStand:
@@ -67,6 +68,7 @@ class FakePlant:
 
     spec: RobotSpec
     stance_effort_nm: np.ndarray
+    hanging_effort_nm: np.ndarray
     position_rad: np.ndarray = field(default_factory=lambda: np.zeros(0))
     tilt_rad: float = 0.0
     hung: bool = False
@@ -100,7 +102,7 @@ class FakePlant:
             sequence=self.sequence,
             position_rad=self.position_rad.copy(),
             velocity_rad_s=np.zeros(n),
-            effort_nm=np.zeros(n) if self.hung else self.stance_effort_nm,
+            effort_nm=self.hanging_effort_nm if self.hung else self.stance_effort_nm,
             gripper_opening=np.full(len(self.spec.hands), 0.5),
             imus=imus,
             plant_state=self.state,
@@ -121,7 +123,9 @@ class Bench:
         self.core = DriverCore(spec, self.config, kinematics, self.stand)
         rng = np.random.default_rng(0)
         start = spec.default_rad + 0.1 * rng.standard_normal(spec.n)
-        self.plant = FakePlant(spec, stance_effort_nm, np.clip(start, spec.lower_rad, spec.upper_rad))
+        hanging = kinematics.gravity_nm(spec.default_rad, UPRIGHT)
+        start = np.clip(start, spec.lower_rad, spec.upper_rad)
+        self.plant = FakePlant(spec, stance_effort_nm, hanging, start)
         self.now_ns = 0
         self.command = None
         self.lmo_alive = True
@@ -249,24 +253,21 @@ def kinematics(spec):
 @pytest.fixture(scope="session")
 def stance_effort_nm(spec, kinematics):
     """Leg torques of a robot that stands on both feet, from the foot load model turned round."""
-    upright = np.array([1.0, 0, 0, 0])
-    gravity = kinematics.gravity_nm(spec.default_rad, upright)
+    hanging = kinematics.gravity_nm(spec.default_rad, UPRIGHT)
     weight = 9.81 * sum(link.mass_kg for link in spec.links)
-    unit = 1e-3
-    probe = np.zeros(spec.n)
-    legs = spec.index("legs")
-    best = gravity.copy()
-    # Knees and hips carry the weight: find by probing which torque change raises the estimated load.
-    base = kinematics.foot_forces_n(spec.default_rad, gravity, upright).sum()
+
+    def load(effort):
+        return kinematics.foot_forces_n(spec.default_rad, effort, UPRIGHT).sum()
+
+    # The estimate is linear in the torques where it is positive: from a little load on, find its slope.
     slope = np.zeros(spec.n)
-    for i in legs:
-        probe[:] = gravity
-        probe[i] += unit
-        probe_up = kinematics.foot_forces_n(spec.default_rad, probe, upright).sum() - base
-        probe[i] -= 2 * unit
-        probe_down = kinematics.foot_forces_n(spec.default_rad, probe, upright).sum() - base
-        slope[i] = (probe_up - probe_down) / (2 * unit)
-    return best + slope * (weight / float(slope @ slope))
+    bent = hanging.copy()
+    bent[spec.index(("left_knee_joint", "right_knee_joint"))] -= 5.0
+    for i in spec.index("legs"):
+        probe = bent.copy()
+        probe[i] += 1e-3
+        slope[i] = (load(probe) - load(bent)) / 1e-3
+    return hanging + slope * (weight / float(slope @ slope))
 
 
 @pytest.fixture

@@ -20,6 +20,16 @@ from wbvla_msgs import msg, srv
 from wbvla_ros import conversions, qos
 
 MS = 1_000_000
+# Plant, driver and all others share one busy process here; the limits themselves are tested in lock-step.
+PATIENCE = {
+    "safety.state_timeout_ms": 300.0,
+    "safety.imu_timeout_ms": 300.0,
+    "safety.lmo_timeout_ms": 300.0,
+    "safety.lmo_hold_ms": 500.0,
+    "safety.source_timeout_ms": 500.0,
+    "safety.hang_ms": 1000.0,
+    "max_state_age_ms": 300.0,
+}
 
 
 class PlantThread:
@@ -155,7 +165,7 @@ def graph(bench):
             return bench.stand
 
     def build(**values):
-        values = {"mailbox": mailbox, "plant_timeout_s": 2.0, **values}
+        values = {"mailbox": mailbox, "plant_timeout_s": 2.0, **PATIENCE, **values}
         overrides = [Parameter(name, value=value) for name, value in values.items()]
         made["driver"] = Driver(namespace="/wbvla", parameter_overrides=overrides)
         made["others"] = Others(bench)

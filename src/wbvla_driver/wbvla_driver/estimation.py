@@ -76,7 +76,8 @@ class StateEstimator:
             self._imu_seen_ns = now_ns
             self._base = self._base_of(self._base_imu, sample, reading)
         quaternion, rates, acceleration = self._base
-        # Its own count, since of the plant's readings only some become a state: a gap then means a lost message.
+        # Its own count, since of the plant's readings only some become a state: a gap then means a lost
+        # message.
         self._states += 1
         self.state = RobotState(
             stamp_ns=reading.stamp_ns,

@@ -13,6 +13,7 @@ from wbvla_core.chunk import ChunkConfig
 from wbvla_core.safety import SafetyConfig
 
 from wbvla_driver.config import DriverConfig
+from wbvla_driver.footing import FootingConfig
 
 # name: (default, description)
 NODE_PARAMETERS: dict[str, tuple[Any, str]] = {
@@ -28,7 +29,7 @@ NODE_PARAMETERS: dict[str, tuple[Any, str]] = {
     "realtime_priority": (0, "SCHED_FIFO priority of the control thread, 1..99; 0: normal scheduling."),
     "second_publisher_period_s": (0.5, "How often command topics are searched for a second publisher [s]."),
 }
-_NESTED = {"safety": SafetyConfig, "chunk": ChunkConfig}
+_NESTED = {"safety": SafetyConfig, "chunk": ChunkConfig, "footing": FootingConfig}
 
 
 @dataclass(frozen=True)
