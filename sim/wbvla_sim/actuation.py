@@ -164,12 +164,9 @@ class Actuation:
             data.ctrl[self._act] = 0.0
             return
         part = min(1.0, (self._step + self._period_steps - self._blend_from) / self._blend_steps)
-        wanted, self._velocity, self._feedforward = (
+        self._position, self._velocity, self._feedforward = (
             start + part * (goal - start) for start, goal in zip(self._start, self._goal, strict=True)
         )
-        # A set-point never runs ahead faster than the joint may turn.
-        reach = self._spec.velocity_rad_s * dt
-        self._position = self._position + _within(wanted - self._position, reach)
         data.ctrl[self._act] = self._kp * self._position + self._kd * self._velocity + self._feedforward
         self.set_points += 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from wbvla_core.bundle import load_bundle
+from wbvla_core.grounding import GroundedController
 from wbvla_core.kinematics import Kinematics
 from wbvla_core.lmo import LmoController
 from wbvla_core.paths import bundle_path
@@ -74,4 +75,5 @@ def assemble(
     if vla is not None:
         core = VlaCore(InlineBackend(BundlePolicy.load(bundle_path(vla), spec)), VlaConfig())
     picture = None if camera is None else HeadCamera(spec, camera)
-    return LockStep(plant, driver, controller(spec, lmo), core, timing=timing, picture=picture)
+    legs = GroundedController(controller(spec, lmo), spec)
+    return LockStep(plant, driver, legs, core, timing=timing, picture=picture)

@@ -23,7 +23,7 @@ class World:
 
 def build_world(spec: RobotSpec, task: str, seed: int) -> World:
     """The world of ``task`` (empty: the default one) and ``seed``; raises ValueError for an unknown task."""
-    scene = build_scene(spec, task or DEFAULT_TASK, seed)
+    scene = build_scene(spec, task or DEFAULT_TASK, seed, feet="full")
     return World(scene.compile(), scene.movables)
 
 

@@ -58,6 +58,11 @@ class LmoController:
         return float(self._intent.height_m[0])
 
     @property
+    def posture_table(self) -> posture.PostureTable:
+        """Stance posture over height that the actions are added to."""
+        return self._section.posture
+
+    @property
     def ramp(self) -> np.ndarray:
         """Smoothed request sbar [3]."""
         return self._intent.ramp[0].copy()
