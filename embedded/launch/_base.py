@@ -21,17 +21,15 @@ class Substitution:
 
 
 def substitutions(value) -> list:
-    """A text, a substitution or a sequence of both, as a list; raises TypeError for anything else."""
+    """A text, a substitution or a flat sequence of both, as a list; raises TypeError for anything else."""
     from .substitutions import TextSubstitution
 
     if isinstance(value, str):
         return [TextSubstitution(text=value)]
     if isinstance(value, Substitution):
         return [value]
-    if isinstance(value, os.PathLike):
-        return [TextSubstitution(text=os.fspath(value))]
-    if not isinstance(value, Iterable):
-        raise TypeError(f'expected a str, a Substitution or a sequence of both, got {value!r}')
+    if not isinstance(value, Iterable) or not all(isinstance(item, (str, Substitution)) for item in value):
+        raise TypeError(f'expected a str, a Substitution or a flat sequence of both, got {value!r}')
     return [part for item in value for part in substitutions(item)]
 
 
@@ -182,6 +180,7 @@ class LaunchContext:
         self._handlers: deque = deque()
         self._events: asyncio.Queue | None = None
         self._futures: list = []
+        self._not_started: list[str] = []  # names of processes whose program could not be started
         self.asyncio_loop = None
         self._shutting_down = False
 

@@ -92,11 +92,14 @@ class EnvironmentVariable(Substitution):
         return perform(context, self._default_value)
 
 
+_flat = substitutions
+
+
 class PathJoinSubstitution(Substitution):
     """Parts of a path, joined."""
 
     def __init__(self, substitutions):
-        self._substitutions = list(substitutions)
+        self._substitutions = _flat(substitutions)
 
     @property
     def substitutions(self):

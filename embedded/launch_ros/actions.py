@@ -128,7 +128,8 @@ class Node(ExecuteProcess):
             elif hasattr(entry, 'items'):
                 found += [part for name, value in _flat(context, entry) for part in ('-p', f'{name}:={_yaml(value)}')]
             else:
-                path = entry.evaluate(context) if isinstance(entry, ParameterFile) else perform(context, entry)
+                file = entry if isinstance(entry, ParameterFile) else ParameterFile(entry)
+                path = file.evaluate(context)
                 if not os.path.isfile(path):
                     raise RuntimeError(f'there is no parameter file {path}')
                 found += ['--params-file', str(path)]

@@ -72,7 +72,7 @@ class ParameterFile:
     def __init__(self, param_file, *, allow_substs=False):
         if allow_substs is not False:
             raise ValueError('allow_substs is not offered')
-        self._param_file = param_file if isinstance(param_file, os.PathLike) else substitutions(param_file)
+        self._param_file = substitutions(os.fspath(param_file) if isinstance(param_file, os.PathLike) else param_file)
 
     param_file = property(lambda self: self._param_file, doc='Its path.')
 

@@ -72,7 +72,7 @@ def launch_file(path: Path, given: dict[str, str], *, debug: bool = False, show_
     service.include_launch_description(LaunchDescription([
         RegisterEventHandler(OnProcessExit(on_exit=note)),
         IncludeLaunchDescription(source, launch_arguments=given.items())]))
-    return service.run() or int(bool(failed))
+    return service.run() or int(bool(failed or service.context._not_started))
 
 
 def main(argv: list[str] | None = None) -> int:

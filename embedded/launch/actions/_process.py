@@ -139,7 +139,7 @@ class ExecuteProcess(Action):
         except OSError as error:
             log('ERROR', name, f'cannot be started: {error.strerror} ({self._command_line[0]})')
             self._again = False
-            self._exited(context, 127)
+            context._not_started.append(name)
             return
         self._details['pid'] = self._process.pid
         shown = f" with command '{shlex.join(self._command_line)}'" if self._log_cmd else ''
@@ -159,9 +159,6 @@ class ExecuteProcess(Action):
         else:
             log('ERROR', name, f"process has died [pid {self._process.pid}, exit code {code}, "
                                f"cmd '{shlex.join(self._command_line)}'].")
-        self._exited(context, code)
-
-    def _exited(self, context, code):
         self._returncode = code
         context.emit_event_sync(ProcessExited(returncode=code, **self._event_arguments()))
 
