@@ -113,7 +113,7 @@ class LockStep:
         """Called every ``teleop_period`` instead of repeating ``loco`` and ``arms``."""
         self.tap: Tap | None = None
         self.outage = _Outage()
-        self._picture = picture or _black
+        self.picture = picture or _black
         self._due: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
         self._robot_state: RobotState | None = None
@@ -207,7 +207,7 @@ class LockStep:
     def _tick_camera(self, now_ns: int) -> None:
         if (self.vla is None and self.tap is None) or self.outage.silent("camera", now_ns):
             return
-        rgb = self._picture(self.plant)
+        rgb = self.picture(self.plant)
 
         def deliver() -> None:
             self.driver.camera_seen(self.now_ns)

@@ -25,7 +25,8 @@ GAP_M = 0.24
 """Least distance from pelvis to the table's edge."""
 # Grasp points on the way up, in the pelvis frame, left hand: beside the body first, so that nothing meets the table.
 LIFT_M, READY_M = np.array([0.14, 0.33, 0.14]), np.array([0.26, 0.22, 0.24])
-ABOVE_M, BEHIND_M = 0.09, 0.06
+ABOVE_M = np.array([-0.06, 0.0, 0.09])
+"""From the ball to where the hand stops before it touches."""
 LIFT_SPEED_M_S, REACH_SPEED_M_S, TOUCH_SPEED_M_S = 0.35, 0.3, 0.12
 NEAR_M = 0.015
 DWELL_S = 0.4
@@ -109,7 +110,7 @@ class ReachTableOperator:
                 self._enter(Phase.REACH, now_ns)
             return flags
         elif self.phase is Phase.REACH:
-            if self._follow(ball + [-BEHIND_M, 0.0, ABOVE_M], REACH_SPEED_M_S, dt_s):
+            if self._follow(ball + ABOVE_M, REACH_SPEED_M_S, dt_s):
                 self._enter(Phase.TOUCH, now_ns)
         elif self.phase is Phase.TOUCH:
             if self._follow(ball, TOUCH_SPEED_M_S, dt_s):
@@ -154,7 +155,9 @@ class ReachTableOperator:
     def _ball_in_world(self, view: View) -> np.ndarray:
         name = f"ball_{self._colour}"
         if name not in view.objects or TABLE not in view.objects:
-            raise ValueError(f"the scene shows no {name} on a {TABLE}; it shows {', '.join(view.objects) or 'nothing'}")
+            raise ValueError(
+                f"the scene shows no {name} on a {TABLE}; it shows {', '.join(view.objects) or 'nothing'}"
+            )
         return view.objects[name].position_m
 
     def _ball(self, view: View) -> np.ndarray:

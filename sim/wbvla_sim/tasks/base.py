@@ -49,8 +49,12 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """One task. ``sentence`` of (compiled scene, seed), ``judge`` of (compiled scene, robot, sentence): both raise
-    ValueError for what is not theirs. ``operator`` is ``module:Class`` of the scripted operator."""
+    """One task.
+
+    ``sentence`` of (compiled scene, seed), ``judge`` of (compiled scene, robot, sentence): both raise ValueError
+    for what is not theirs. ``operator`` is ``module:Class`` of the scripted operator, ``lmo`` the locomotion bundle
+    it needs.
+    """
 
     name: str
     scene: str
@@ -59,6 +63,7 @@ class Task:
     sentence: Callable[[mujoco.MjModel, int], str]
     judge: Callable[[mujoco.MjModel, RobotSpec, str], Judge]
     operator: str
+    lmo: str = "lmo/x2"
 
 
 def tasks() -> dict[str, Task]:

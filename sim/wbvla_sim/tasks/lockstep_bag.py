@@ -110,7 +110,8 @@ class LockStepBag:
 def _config(contract: Contract, spec: RobotSpec, folder: Path) -> RecorderConfig:
     listed = contract.recorded(simulation=True)
     names = {
-        topic.key: topic.topic if topic.topic.startswith("/") else f"{NAMESPACE}/{topic.topic}" for topic in listed
+        topic.key: topic.topic if topic.topic.startswith("/") else f"{NAMESPACE}/{topic.topic}"
+        for topic in listed
     }
     return RecorderConfig(
         folder=folder,

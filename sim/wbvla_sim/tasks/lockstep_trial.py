@@ -14,17 +14,19 @@ from wbvla_teleop.devices.scripted import ScriptedDevice, load_operator
 from wbvla_teleop.ik import DualArmIk
 from wbvla_teleop.retarget import Retargeter
 
-from wbvla_sim.assemble import assemble
-from wbvla_sim.lockstep import LockStep, Timing
+from wbvla_sim.assemble import HeadCamera, assemble
+from wbvla_sim.lockstep import EPOCH_NS, MS, LockStep, Timing
 from wbvla_sim.lockstep_stage import LockStepStage
 from wbvla_sim.plant import PlantConfig
 from wbvla_sim.script import Release, ScriptError, Unhook, Wait, play
-from wbvla_sim.tasks.base import Outcome, Task, Verdict
+from wbvla_sim.tasks.base import Judge, Outcome, Task, Verdict
+from wbvla_sim.tasks.collect import INTERRUPTED
 from wbvla_sim.tasks.lockstep_bag import LockStepBag
 from wbvla_sim.tasks.truth import view_of
 from wbvla_sim.world import build_world
 
 CAMERA = "head_cam"
+OPERATOR = "operator"
 LOOK_MS = 5
 STEP_MS = 20
 AFTER_S = 0.6
@@ -33,7 +35,7 @@ AFTER_S = 0.6
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What came of one trial. ``virtual_s`` of the trial proper, ``wall_s`` of everything."""
+    """What came of one trial. ``virtual_s`` and ``wall_s`` from the start of the run, standing up included."""
 
     seed: int
     sentence: str
@@ -85,12 +87,15 @@ def run_trial(
     seed: int,
     *,
     lmo: str,
+    policy: str = OPERATOR,
     bag: Path | None = None,
     operator_name: str = "script",
     camera: bool = True,
 ) -> TrialResult:
-    """The scripted operator does ``task`` once; with ``bag`` (a folder that does not exist yet) it is recorded,
-    pictures included when ``camera``. Raises ValueError, BundleError or BagError."""
+    """One trial of ``task`` by the scripted operator or by a VLA bundle ``policy``.
+
+    With ``bag`` (a folder that does not exist yet) it is recorded, pictures included when ``camera``; a failed
+    trial's episode is discarded. Raises ValueError, BundleError or BagError."""
     begin_s = time.monotonic()
     objects = build_world(spec, task.scene, seed).movables
     world = assemble(
@@ -98,41 +103,60 @@ def run_trial(
         task=task.scene,
         seed=seed,
         lmo=lmo,
-        vla=None,
-        camera=CAMERA if bag is not None and camera else None,
+        vla=None if policy == OPERATOR else policy,
         # Feet just above the floor: standing up takes no travel of the gantry.
         plant_config=PlantConfig(clearance_m=0.005),
         timing=Timing(teleop_period=STEP_MS),
     )
-    model = world.plant.model
-    sentence = task.sentence(model, seed)
-    judge = task.judge(model, spec, sentence)
-    stage = LockStepStage(world)
+    sentence = task.sentence(world.plant.model, seed)
+    judge = task.judge(world.plant.model, spec, sentence)
     try:
-        play((Wait(0.3), Release(), Unhook(), Wait(1.0)), stage)
+        play((Wait(0.3), Release(), Unhook(), Wait(1.0)), LockStepStage(world))
     except ScriptError as error:
         verdict = Verdict(Outcome.FAILED, f"did not stand up: {error}", 0.0)
         return TrialResult(seed, sentence, verdict, None, 0.0, time.monotonic() - begin_s)
+    seeing = policy != OPERATOR or (bag is not None and camera)
+    eyes = HeadCamera(spec, CAMERA) if seeing else None
+    world.picture = eyes or world.picture
     recorder = None
     if bag is not None:
         recorder = LockStepBag(world, bag.parent, objects, CAMERA)
         recorder.start(bag.name, sentence, operator_name)
-    teleop = LockStepTeleop(world, task.operator, objects)
-    teleop.device.instruct(sentence)
-    start_ns, verdict = world.now_ns, None
-    while verdict is None or not verdict.over:
+    try:
+        if world.vla is None:
+            LockStepTeleop(world, task.operator, objects).device.instruct(sentence)
+        else:
+            world.vla.set_instruction(sentence, world.now_ns)
+            world.driver.set_authority(Source.VLA, world.now_ns)
+        verdict = _watch(world, judge, recorder)
+        if recorder is not None:
+            world.run_ms(round(AFTER_S * 1000))
+            messages = recorder.stop(verdict.success, verdict.reason)
+            if not verdict.success:
+                recorder.discard(verdict.reason)
+    except BaseException:
+        if recorder is not None:
+            recorder.discard(INTERRUPTED)
+        raise
+    finally:
+        if eyes is not None:
+            eyes.close()
+    count = sum(messages.values()) if recorder is not None else 0
+    virtual_s = (world.now_ns - EPOCH_NS) / 1e9
+    return TrialResult(seed, sentence, verdict, bag, virtual_s, time.monotonic() - begin_s, count)
+
+
+def _watch(world: LockStep, judge: Judge, recorder: LockStepBag | None) -> Verdict:
+    """Run until the judge, or the driver's giving up, ends the trial."""
+    start_ns = world.now_ns
+    while True:
         world.run_ms(LOOK_MS)
-        if recorder is not None and (world.now_ns - start_ns) // 1_000_000 % STEP_MS == 0:
+        if recorder is not None and (world.now_ns - start_ns) // MS % STEP_MS == 0:
             recorder.truth(world.now_ns)
-        truth = world.plant.truth
-        verdict = judge.look(world.plant.data, (world.now_ns - start_ns) / 1e9, truth.fell)
-        if world.driver.state in (State.DAMPING, State.LAST_RESORT) and not verdict.over:
-            verdict = replace(verdict, outcome=Outcome.FAILED, reason=f"the driver is {world.driver.state.name}")
-    messages = 0
-    if recorder is not None:
-        world.run_ms(round(AFTER_S * 1000))
-        messages = sum(recorder.stop(verdict.success, verdict.reason).values())
-    world.driver.set_authority(Source.NONE, world.now_ns)
-    return TrialResult(
-        seed, sentence, verdict, bag, (world.now_ns - start_ns) / 1e9, time.monotonic() - begin_s, messages
-    )
+        fell = world.plant.truth.fell
+        verdict = judge.look(world.plant.data, (world.now_ns - start_ns) / 1e9, fell)
+        if verdict.over:
+            return verdict
+        if world.driver.state in (State.DAMPING, State.LAST_RESORT):
+            reason = f"the driver went to {world.driver.state.name}"
+            return replace(verdict, outcome=Outcome.FAILED, reason=reason)

@@ -14,23 +14,26 @@ FAR_M, NEAR_M = 1.0, 0.3
 ALONG_M, ACROSS_M, HEADING_RAD = 0.10, 0.10, np.radians(10.0)
 TOP_HEIGHT_M = (0.62, 0.70)
 _BALL_DEPTH_M = (0.07, 0.13)
-_BALL_SIDE_M = (0.10, 0.28)
 
 
 def furnish_far(scene: mujoco.MjSpec, rng: np.random.Generator) -> tuple[str, ...]:
     """The table 1.0 m ahead, +-10 cm along and across, +-10 degrees heading."""
     start = (FAR_M + rng.uniform(-ALONG_M, ALONG_M), rng.uniform(-ACROSS_M, ACROSS_M))
-    return _furnish(scene, rng, start, rng.uniform(-HEADING_RAD, HEADING_RAD))
+    return _furnish(scene, rng, start, rng.uniform(-HEADING_RAD, HEADING_RAD), (0.10, 0.28))
 
 
 def furnish_near(scene: mujoco.MjSpec, rng: np.random.Generator) -> tuple[str, ...]:
     """The table within reach, for trials without walking: +-2 cm, +-3 degrees."""
     start = (NEAR_M + rng.uniform(-0.02, 0.02), rng.uniform(-0.02, 0.02))
-    return _furnish(scene, rng, start, rng.uniform(-1.0, 1.0) * np.radians(3.0))
+    return _furnish(scene, rng, start, rng.uniform(-1.0, 1.0) * np.radians(3.0), (0.12, 0.24))
 
 
 def _furnish(
-    scene: mujoco.MjSpec, rng: np.random.Generator, start: tuple[float, float], heading_rad: float
+    scene: mujoco.MjSpec,
+    rng: np.random.Generator,
+    start: tuple[float, float],
+    heading_rad: float,
+    ball_side_m: tuple[float, float],
 ) -> tuple[str, ...]:
     """The robot is at the origin and faces +x: it is the table that is put where the robot sees it from ``start``
     (distance to the near edge, offset to the left of its middle) with ``heading_rad``."""
@@ -49,6 +52,6 @@ def _furnish(
     colours = rng.permutation(list(parts.BALL_COLOURS))[:2]
     names = []
     for colour, side in zip(colours, (1.0, -1.0), strict=True):
-        x, y = rng.uniform(*_BALL_DEPTH_M), side * rng.uniform(*_BALL_SIDE_M)
+        x, y = rng.uniform(*_BALL_DEPTH_M), side * rng.uniform(*ball_side_m)
         names.append(parts.add_ball(scene, rng, str(colour), (*place(x, y), height)))
     return (*names, TABLE)

@@ -1,0 +1,220 @@
+"""``wbvla task list|collect|eval``: what there is to do, demonstrations of it, and how well it is done."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from wbvla_core.bundle import BundleError
+from wbvla_core.robot_spec import RobotSpec, RobotSpecError
+
+from wbvla_sim.tasks.base import Task, find_task, tasks
+from wbvla_sim.tasks.collect import episode_folder
+from wbvla_sim.tasks.lockstep_trial import OPERATOR, TrialResult, run_trial
+
+
+@dataclass
+class List:
+    """List the tasks with their scenes and what they ask."""
+
+
+@dataclass
+class Collect:
+    """Record demonstrations by the scripted operator, one bag each; interrupted, it goes on where it was.
+
+      wbvla task collect --task reach_table --episodes 50 --out bags/reach
+      wbvla task collect --task reach_table --episodes 10 --out bags/graph --graph
+    Failed trials are recorded too and marked as discarded, so that no dataset takes them."""
+
+    task: str
+    """Name of the task; see 'wbvla task list'."""
+    out: Path
+    """Folder for the bags; it may hold other episodes."""
+    episodes: int = 10
+    """Trials, one for each seed from SEED on."""
+    seed: int = 0
+    """Seed of the first trial. 1000 and above are kept for evaluation."""
+    lockstep: bool = False
+    """In one process and virtual time, as fast as the machine allows (the default)."""
+    graph: bool = False
+    """On the running graph, in real time: launches it with teleoperation and recorder."""
+    lmo: str | None = None
+    """Locomotion bundle; default: the task's."""
+    camera: bool = True
+    """Record the head camera (needs OpenGL)."""
+    device: Annotated[str, tyro.conf.arg(metavar="scripted|joy")] = "scripted"
+    """With --graph: the operator's frames directly, or through Joy messages of an imitated gamepad."""
+    operator_name: str = "script"
+    """Who shows it; kept in the bags."""
+    robot: str = "x2_ultra"
+    """Robot spec, by name or path."""
+    json: Path | None = None
+    """Write the account here."""
+
+
+@dataclass
+class Eval:
+    """Run trials and count successes; nothing is recorded.
+
+    wbvla task eval --task reach_table --policy operator --trials 50 --json operator.json"""
+
+    task: str
+    """Name of the task; see 'wbvla task list'."""
+    policy: str = OPERATOR
+    """'operator' for the scripted one, or a VLA bundle (by kind/name or path) that follows the sentence."""
+    trials: int = 50
+    """Number of trials, one for each seed."""
+    seed: int = 1000
+    """Seed of the first trial; those from 1000 on are never collected from."""
+    lmo: str | None = None
+    """Locomotion bundle; default: the task's."""
+    robot: str = "x2_ultra"
+    """Robot spec, by name or path."""
+    json: Path | None = None
+    """Write the account here."""
+
+
+COMMANDS = {"list": List, "collect": Collect, "eval": Eval}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    console = Console()
+    call = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="wbvla task", args=argv)
+    try:
+        if isinstance(call, List):
+            return _list(console)
+        if isinstance(call, Collect):
+            return _collect(call, console)
+        return _eval(call, console)
+    except (ValueError, OSError, BundleError, RobotSpecError) as error:
+        print(f"wbvla task: {error}", file=sys.stderr)
+        return 1
+
+
+def _list(console: Console) -> int:
+    for task in tasks().values():
+        console.print(f"[bold]{task.name}[/]  {task.summary}; {task.time_limit_s:g} s; legs by {task.lmo}")
+    return 0
+
+
+def _collect(call: Collect, console: Console) -> int:
+    if call.lockstep and call.graph:
+        raise ValueError("--lockstep and --graph exclude each other")
+    if call.episodes < 1:
+        raise ValueError(f"--episodes {call.episodes}: expected 1 or more")
+    task, spec = find_task(call.task), RobotSpec.load(call.robot)
+    call.out.mkdir(parents=True, exist_ok=True)
+    folders = {seed: episode_folder(call.out, task.name, seed) for seed in _seeds(call.seed, call.episodes)}
+    left = [seed for seed, folder in folders.items() if folder is not None]
+    if len(left) < len(folders):
+        console.print(f"{len(folders) - len(left)} of {len(folders)} episodes are in {call.out} already")
+    if call.graph:
+        from wbvla_sim.tasks.graph_collect import collect_on_graph
+
+        return collect_on_graph(task, spec, call, {seed: folders[seed] for seed in left}, console)
+
+    def one(seed: int) -> TrialResult:
+        return run_trial(
+            spec,
+            task,
+            seed,
+            lmo=call.lmo or task.lmo,
+            bag=folders[seed],
+            operator_name=call.operator_name,
+            camera=call.camera,
+        )
+
+    return account(task, _run(left, one, console), call.json, console)
+
+
+def _eval(call: Eval, console: Console) -> int:
+    if call.trials < 1:
+        raise ValueError(f"--trials {call.trials}: expected 1 or more")
+    task, spec = find_task(call.task), RobotSpec.load(call.robot)
+
+    def one(seed: int) -> TrialResult:
+        return run_trial(spec, task, seed, lmo=call.lmo or task.lmo, policy=call.policy)
+
+    return account(task, _run(_seeds(call.seed, call.trials), one, console), call.json, console)
+
+
+def _seeds(first: int, count: int) -> list[int]:
+    return list(range(first, first + count))
+
+
+def _run(seeds: list[int], one: Callable[[int], TrialResult], console: Console) -> list[TrialResult]:
+    """All trials, with progress; Ctrl-C ends after what is done."""
+    results: list[TrialResult] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("trials", total=len(seeds))
+        try:
+            for seed in seeds:
+                result = one(seed)
+                results.append(result)
+                good = sum(r.verdict.success for r in results)
+                progress.update(bar, advance=1, description=f"{good}/{len(results)} done")
+                if not result.verdict.success:
+                    console.print(f"seed {seed}: {result.sentence}: {result.verdict.reason}")
+        except KeyboardInterrupt:
+            console.print(f"stopped after {len(results)} of {len(seeds)}; run the same command to go on")
+    return results
+
+
+def account(task: Task, results: list[TrialResult], file: Path | None, console: Console) -> int:
+    """Print and write what came out; the exit code (1 when no trial succeeded)."""
+    good = sum(result.verdict.success for result in results)
+    low, high = wilson(good, len(results))
+    virtual_s, wall_s = (sum(getattr(result, name) for result in results) for name in ("virtual_s", "wall_s"))
+    summary = {
+        "task": task.name,
+        "trials": len(results),
+        "successes": good,
+        "success_rate": good / len(results) if results else 0.0,
+        "confidence_95": [low, high],
+        "falls": sum(result.verdict.reason == "the robot fell" for result in results),
+        "mean_success_s": _mean([result.verdict.time_s for result in results if result.verdict.success]),
+        "times_real_time": virtual_s / wall_s if wall_s else 0.0,
+        "episodes": [
+            {**asdict(result.verdict), "outcome": result.verdict.outcome.value, "seed": result.seed,
+             "sentence": result.sentence, "bag": str(result.bag or ""), "messages": result.messages}
+            for result in results
+        ],
+    }  # fmt: skip
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    if results:
+        console.print(
+            f"{task.name}: {good} of {len(results)} succeeded "
+            f"({summary['success_rate']:.0%}, 95 % interval {low:.0%} to {high:.0%}), "
+            f"{summary['times_real_time']:.1f} x real time"
+        )
+    return 0 if good or not results else 1
+
+
+def wilson(good: int, trials: int, z: float = 1.96) -> tuple[float, float]:
+    """Confidence interval of a success rate (Wilson's score interval, 95 % by default)."""
+    if trials == 0:
+        return 0.0, 1.0
+    rate, extra = good / trials, z * z / trials
+    centre = (rate + extra / 2) / (1 + extra)
+    half = z / (1 + extra) * math.sqrt(rate * (1 - rate) / trials + extra / (4 * trials))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
