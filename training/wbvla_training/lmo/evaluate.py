@@ -1,21 +1,23 @@
-"""What an evaluation measures, from displacement errors to falls; protocol after Table 3 of arXiv 2512.11047."""
+"""The tests of an evaluation: which robots, commands and disturbances; protocol after Table 3 of arXiv 2512.11047."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from wbvla_core.robot_spec import RobotSpec
 
+from . import measures
 from .config import PhysicsConfig, RandomisationConfig, UpperBodyConfig
 from .policy import BundlePolicy
-from .scenarios import MOVING_ARMS, NOMINAL, Scenario, Trace, run, standing
+from .scenarios import FULL_PHYSICS, MOVING_ARMS, NOMINAL, Scenario, Trace, run, standing
 
 SETTLE_S, COMMAND_S, STOP_S = 2.0, 5.0, 10.0
 SPEED = (0.3, 0.3, 0.3)
-HEIGHTS_M = (0.50, 0.54, 0.58, 0.62, 0.66)
+HEIGHTS_M = (0.66, 0.62, 0.58, 0.54, 0.50)
+LEVEL_S = 4.0
 WALK_HEIGHT_M = 0.63
 
 PUSHES = replace(NOMINAL, push_speed_m_s=(0.5, 0.5), push_period_s=(4.0, 4.0))
@@ -65,63 +67,50 @@ class EvaluationPlan:
 
 
 def evaluate(
-    policy: BundlePolicy, spec: RobotSpec, clips: np.ndarray, plan: EvaluationPlan, say: Any = print
+    policy: BundlePolicy,
+    spec: RobotSpec,
+    clips: Any,
+    plan: EvaluationPlan,
+    say: Callable[[str], None] = print,
 ) -> dict:
-    """Run every test of ``plan``; returns the nested results (fractions 0..1, units in the keys)."""
-    out: dict[str, Any] = {
-        "policy": policy.bundle.name,
-        "robot": spec.name,
-        "seeds": plan.seeds,
-        "trials": plan.trials,
-    }
-    goal = policy.section.ramp.goal_speed
-    traces: list[Trace] = []
+    """Run every test of ``plan``; returns the nested results (fractions 0..1, units in the keys, None where no robot
+    stayed up). ``clips`` [C, T, arm joints] rad."""
+    out: dict[str, Any] = {"policy": policy.bundle.name, "robot": spec.name}
+    out |= {"seeds": plan.seeds, "trials": plan.trials, "training_commit": policy.bundle.training_commit}
 
     def many(scenario: Scenario) -> list[Trace]:
         say(f"  {scenario.name}: {scenario.robots} robots x {scenario.seconds:.0f} s x {plan.seeds} seeds")
-        found = [run(scenario, policy, spec, clips, 100 + seed) for seed in range(plan.seeds)]
-        traces.extend(found)
-        return found
+        return [run(scenario, policy, spec, clips, 100 + seed) for seed in range(plan.seeds)]
 
+    seconds = SETTLE_S + COMMAND_S + STOP_S
+    goal = torch.tensor(SPEED) / torch.tensor(policy.section.ramp.goal_speed)
+    walked = many(Scenario("table 3", seconds, 6 * plan.trials, schedule=_there_and_stop(goal)))
     for axis, name in enumerate(("forward", "lateral", "turn")):
-        request = torch.zeros(3)
-        request[axis] = SPEED[axis] / goal[axis]
-        seconds = SETTLE_S + COMMAND_S + STOP_S
-        scenario = Scenario(name, seconds, 2 * plan.trials, schedule=_there_and_stop(request))
-        out[name] = _displacement(many(scenario), axis, SPEED[axis] * COMMAND_S)
-    for name, height in (("stand_m", WALK_HEIGHT_M), ("squat_m", 0.50)):
-        scenario = Scenario(
-            f"sway {name}",
-            SETTLE_S + 20.0,
-            plan.trials,
-            SWAY,
-            SWAY_ARMS,
-            schedule=lambda t, n, h=height: standing(n, h),
-        )
-        rms, falls = _sway(many(scenario))
-        out.setdefault("sway", {})[name] = rms
-        out["sway"][name.replace("_m", "_falls_per_100")] = falls
-    out |= _heights(
-        many(Scenario("heights", 4.0 * len(HEIGHTS_M) + 2.0, plan.trials, schedule=_height_steps))
+        group = slice(2 * axis * plan.trials, 2 * (axis + 1) * plan.trials)
+        traces = [trace.of(group) for trace in walked]
+        out[name] = measures.displacement(traces, axis, SPEED[axis] * COMMAND_S, SETTLE_S)
+    swayed = many(
+        Scenario("sway", SETTLE_S + 20.0, 2 * plan.trials, SWAY, SWAY_ARMS, schedule=_stand_and_squat)
     )
-    disturbed = many(Scenario("falls", 20.0, plan.trials, PUSHES, MOVING_ARMS))
-    out["falls_per_100"] = _falls(disturbed)
-    out["torque"] = {
-        "largest_share_of_limit": float(np.mean([t.torque_share.max(0).mean() for t in disturbed])),
-        "rms_nm": float(np.mean([t.torque_rms.mean() for t in disturbed])),
-    }
-    out["power_w"] = float(np.mean([t.power_w.mean() for t in disturbed]))
-    tests = (
-        ("payload", PAYLOAD, {}),
-        ("hand_force", HAND_FORCE, {}),
-        ("holdout", HOLDOUT, {"physics": HOLDOUT_PHYSICS}),
+    out["sway"] = {}
+    for name, group in (("stand", slice(0, plan.trials)), ("squat", slice(plan.trials, None))):
+        traces = [trace.of(group) for trace in swayed]
+        out["sway"][f"{name}_m"] = measures.sway(traces, SETTLE_S)
+        out["sway"][f"{name}_falls_per_100"] = measures.falls(traces)
+    lasts = 2.0 + LEVEL_S * len(HEIGHTS_M)
+    out |= measures.heights(
+        many(Scenario("heights", lasts, plan.trials, schedule=_height_steps)), HEIGHTS_M, LEVEL_S
     )
-    for name, randomisation, more in tests:
-        out[name] = {
-            "falls_per_100": _falls(
-                many(Scenario(name, 20.0, plan.trials, randomisation, MOVING_ARMS, **more))
-            )
-        }
+    disturbed = many(Scenario("pushes", 20.0, plan.trials, PUSHES, MOVING_ARMS))
+    out["falls_per_100"] = measures.falls(disturbed)
+    out |= measures.effort(disturbed)
+    for name, randomisation, physics in (
+        ("payload", PAYLOAD, FULL_PHYSICS),
+        ("hand_force", HAND_FORCE, FULL_PHYSICS),
+        ("holdout", HOLDOUT, HOLDOUT_PHYSICS),
+    ):
+        scenario = Scenario(name, 20.0, plan.trials, randomisation, MOVING_ARMS, physics)
+        out[name] = {"falls_per_100": measures.falls(many(scenario))}
     if plan.sweeps:
         out["sweeps"] = _sweeps(many, plan)
     return out
@@ -132,7 +121,9 @@ def _sweeps(many: Any, plan: EvaluationPlan) -> dict[str, dict[str, float]]:
 
     def row(key: str, values: tuple[float, ...], change: Any) -> dict[str, float]:
         return {
-            f"{v:g}": _falls(many(Scenario(f"{key} {v:g}", 20.0, plan.trials, change(v), MOVING_ARMS)))
+            f"{v:g}": measures.falls(
+                many(Scenario(f"{key} {v:g}", 20.0, plan.trials, change(v), MOVING_ARMS))
+            )
             for v in values
         }
 
@@ -152,78 +143,26 @@ def _sweeps(many: Any, plan: EvaluationPlan) -> dict[str, dict[str, float]]:
     }  # fmt: skip
 
 
-def _there_and_stop(request: torch.Tensor) -> Any:
-    """Stand, 5 s of ``request`` (second half of the robots: its opposite), flag 0."""
+def _there_and_stop(goal: torch.Tensor) -> Callable[[float, int], tuple[torch.Tensor, torch.Tensor]]:
+    """Stand, 5 s of motion, flag 0; sixths of the robots go forward, back, left, right, turn left, turn right."""
 
     def schedule(t_s: float, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-        still, height = standing(n, WALK_HEIGHT_M)
-        if not SETTLE_S <= t_s < SETTLE_S + COMMAND_S:
-            return still, height
-        sign = torch.ones(n, 1)
-        sign[n // 2 :] = -1.0
-        return sign * request, height
+        request, height = standing(n, WALK_HEIGHT_M)
+        if SETTLE_S <= t_s < SETTLE_S + COMMAND_S:
+            part = torch.arange(n) // (n // 6)
+            request[torch.arange(n), part // 2] = goal[part // 2] * (1.0 - 2.0 * (part % 2))
+        return request, height
 
     return schedule
 
 
-def _displacement(traces: list[Trace], axis: int, distance: float) -> dict[str, Any]:
-    """Error of final place and heading against the ideal, mean of the robots that stayed up, seed by seed."""
-    places, yaws, along, falls, total = [], [], [], 0, 0
-    start = int(SETTLE_S / 0.02) - 1
-    for trace in traces:
-        n = trace.fell.size
-        sign = np.where(np.arange(n) < n // 2, 1.0, -1.0)
-        turn = trace.yaw[start]
-        moved = trace.position[-1] - trace.position[start]
-        c, s = np.cos(turn), np.sin(turn)
-        local = np.stack([c * moved[:, 0] + s * moved[:, 1], c * moved[:, 1] - s * moved[:, 0]], -1)
-        ideal = np.zeros((n, 3))
-        ideal[:, axis] = sign * distance
-        yaw = trace.yaw[-1] - turn
-        up = ~trace.fell
-        falls, total = falls + int(trace.fell.sum()), total + n
-        places.append(np.linalg.norm(local - ideal[:, :2], axis=-1)[up].mean() if up.any() else np.nan)
-        yaws.append(np.abs(yaw - ideal[:, 2])[up].mean() if up.any() else np.nan)
-        reached = local[:, axis] if axis < 2 else yaw
-        along.append([(reached * sign)[up & (sign == side)].mean() / distance for side in (1.0, -1.0)])
-    return {
-        "position_error_m": float(np.nanmean(places)),
-        "yaw_error_rad": float(np.nanmean(yaws)),
-        "position_error_std_m": float(np.nanstd(places)),
-        "yaw_error_std_rad": float(np.nanstd(yaws)),
-        "reached_share": {"positive": float(np.mean(along, 0)[0]), "negative": float(np.mean(along, 0)[1])},
-        "falls_per_100": 100.0 * falls / total,
-    }
-
-
-def _sway(traces: list[Trace]) -> tuple[float, float]:
-    """Root mean square of the horizontal centre of mass about its mean over the last 20 s, and falls per 100."""
-    values = []
-    for trace in traces:
-        com = trace.com[int(SETTLE_S / 0.02) :]
-        rms = np.sqrt(((com - com.mean(0)) ** 2).sum(-1).mean(0))
-        values.append(rms[~trace.fell].mean() if (~trace.fell).any() else np.nan)
-    return float(np.nanmean(values)), _falls(traces)
+def _stand_and_squat(t_s: float, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first half stands, the second squats at 0.50 m."""
+    request, height = standing(n, WALK_HEIGHT_M)
+    height[n // 2 :] = 0.50
+    return request, height
 
 
 def _height_steps(t_s: float, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    place = min(int(max(t_s - 2.0, 0.0) / 4.0), len(HEIGHTS_M) - 1)
-    down_first = HEIGHTS_M[::-1][place]
-    return standing(n, down_first)
-
-
-def _heights(traces: list[Trace]) -> dict[str, Any]:
-    """Mean |height - command| over the last second of each level, walking down from 0.66 m."""
-    errors: dict[str, float] = {}
-    for place, height in enumerate(HEIGHTS_M[::-1]):
-        end = int((2.0 + 4.0 * (place + 1)) / 0.02)
-        found = [np.abs(t.height[end - 50 : end, ~t.fell] - height).mean() for t in traces]
-        errors[f"{height:.2f}"] = float(np.mean(found))
-    return {
-        "height_error_m": float(np.mean(list(errors.values()))),
-        "height": {"error_m": errors, "falls_per_100": _falls(traces)},
-    }
-
-
-def _falls(traces: list[Trace]) -> float:
-    return 100.0 * float(np.mean(np.concatenate([trace.fell for trace in traces])))
+    """From the highest level down, 4 s each after 2 s."""
+    return standing(n, HEIGHTS_M[min(int(max(t_s - 2.0, 0.0) / LEVEL_S), len(HEIGHTS_M) - 1)])

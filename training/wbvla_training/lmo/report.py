@@ -15,12 +15,17 @@ def table(results: dict[str, Any]) -> str:
         r = results[name]
         reached = r["reached_share"]
         rows.append(
-            f"| {name}: position m / yaw rad | {r['position_error_m']:.2f} / {r['yaw_error_rad']:.2f} (reaches "
-            f"{reached['positive']:.0%} / {reached['negative']:.0%}, falls {r['falls_per_100']:.0f} %) | {place} / {yaw} |"
+            f"| {name}: position m / yaw rad | {_show(r['position_error_m'])} / {_show(r['yaw_error_rad'])} (reaches "
+            f"{_show(reached['positive'])} / {_show(reached['negative'])} of the way, {r['falls_per_100']:.0f} of 100 fall) "
+            f"| {place} / {yaw} |"
         )
     sway = results["sway"]
-    rows.append(f"| sway stand / squat, m | {sway['stand_m']:.3f} / {sway['squat_m']:.3f} | 0.03 / 0.03 |")
-    rows.append(f"| height error, m | {results['height_error_m']:.3f} | 0.02 |")
+    stand, squat = sway["stand_falls_per_100"], sway["squat_falls_per_100"]
+    rows.append(
+        f"| sway stand / squat, m | {_show(sway['stand_m'], 3)} / {_show(sway['squat_m'], 3)} ({stand:.0f} / {squat:.0f} of "
+        "100 fall) | 0.03 / 0.03 |"
+    )
+    rows.append(f"| height error, m | {_show(results['height_error_m'], 3)} | 0.02 |")
     rows.append(f"| falls per 100, pushes 0.5 m/s every 4 s | {results['falls_per_100']:.1f} | 2 |")
     for name in ("payload", "hand_force", "holdout"):
         rows.append(f"| falls per 100, {name.replace('_', ' ')} | {results[name]['falls_per_100']:.1f} | 5 |")
@@ -28,6 +33,10 @@ def table(results: dict[str, Any]) -> str:
         text = ", ".join(f"{value}: {falls:.0f}" for value, falls in values.items())
         rows.append(f"| falls per 100 by {key} | {text} | |")
     return "\n".join(rows)
+
+
+def _show(value: float | None, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def plot_sweeps(sweeps: dict[str, dict[str, float]], folder: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import torch
@@ -68,7 +68,7 @@ class Scenario:
 class Trace:
     """T steps of N robots: ``position`` [T, N, 2] m, ``yaw`` [T, N] rad (unwrapped), ``height`` [T, N] m, ``com``
     [T, N, 2] m, ``torque_share`` [T, N] largest |torque| / limit, ``power_w`` [T, N] sum of |torque x speed|,
-    ``torque_rms`` [T, N] N m, ``fell`` [N] bool, ``target`` [T, N, m] set-points rad."""
+    ``torque_rms`` [T, N] N m, ``fell`` [N] bool."""
 
     position: np.ndarray
     yaw: np.ndarray
@@ -78,6 +78,11 @@ class Trace:
     torque_rms: np.ndarray
     power_w: np.ndarray
     fell: np.ndarray
+
+    def of(self, robots: slice) -> Trace:
+        """The same of some of the robots."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Trace(**{name: v[robots] if name == "fell" else v[:, robots] for name, v in values.items()})
 
 
 def run(scenario: Scenario, policy: BundlePolicy, spec: RobotSpec, clips: np.ndarray, seed: int) -> Trace:

@@ -17,6 +17,8 @@ from .config import CommandConfig
 NETWORK_FILE = "policy.onnx"
 ACTION_SCALE_RAD = 0.25
 ACTION_CLIP = 6.0
+# A push of 0.5 m/s turns the body at about 0.65 rad/s: steps begin then, not when it already leans; one gait cycle of them.
+GAIT = GaitConfig(lead_foot="direction", capture_rate_rad_s=0.6, capture_tilt=0.16, capture_steps=36)
 
 
 @functools.lru_cache(maxsize=4)
@@ -51,6 +53,6 @@ def lmo_section(robot: str, spec: RobotSpec, command: CommandConfig) -> LmoSecti
             Term("upper_position"),
         ),
         ramp=RampConfig(goal_speed=command.cruise),
-        gait=GaitConfig(lead_foot="direction"),
+        gait=GAIT,
         posture=_table(robot),
     )

@@ -1,0 +1,29 @@
+"""A minute of training must already pay; the three-minute version is ``wbvla lmo train --config x2_smoke``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from wbvla_training.lmo.presets import preset
+from wbvla_training.lmo.smoke import learned
+from wbvla_training.lmo.train import Trainer
+
+
+def test_a_short_training_raises_the_reward_and_saves_falls(tmp_path):
+    smoke = preset("x2_smoke")
+    standing = replace(smoke.command, stand_fraction=1.0, squat_fraction=0.0)
+    trainer = Trainer(replace(smoke, num_envs=256, command=standing), tmp_path, "cpu", None)
+    rows = [trainer._iterate() for _ in range(26)]
+    early, late = rows[3:9], rows[-6:]
+    assert np.mean([r["reward"] for r in late]) > 1.25 * np.mean([r["reward"] for r in early])
+    falls = [np.mean([r["falls_per_100_episodes"] for r in part]) for part in (early, late)]
+    assert falls[1] < 0.95 * falls[0]
+    assert all(np.isfinite(list(r.values())).all() for r in rows)
+
+
+def test_the_smoke_rule_tells_walking_from_standing_still_and_from_falling():
+    walking = {"falls_per_100_episodes": 80.0, "reward/gait_phase": 2.5}
+    assert learned(walking) == 0
+    assert learned(walking | {"reward/gait_phase": 1.9}) == 1
+    assert learned(walking | {"falls_per_100_episodes": 1500.0}) == 1
