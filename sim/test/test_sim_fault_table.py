@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from wbvla_core.robot_spec import RobotSpec
 from wbvla_core.types import PlantState, Reason, Source, State
+from wbvla_lmo_node.core import LmoConfig, LmoCore
 from wbvla_sim.assemble import assemble
 from wbvla_sim.gantry import bar_height_m
+from wbvla_sim.lockstep import pass_on
 from wbvla_sim.lockstep_stage import LockStepStage
 from wbvla_sim.script import (
     Arms,
@@ -33,6 +35,7 @@ class Poisonable:
 
     def __init__(self, controller):
         self._controller = controller
+        self.name = controller.name
         self.poisoned = False
 
     def reset(self, state, height_m):
@@ -48,7 +51,8 @@ class Run:
 
     def __init__(self, source=Source.NONE):
         self.world = assemble(SPEC)
-        self.lmo = self.world.lmo = Poisonable(self.world.lmo)
+        self.lmo = Poisonable(self.world.lmo.policy)
+        self.world.lmo = LmoCore(self.lmo, LmoConfig(), pass_on)
         self.stage = LockStepStage(self.world)
         self.play(Wait(0.2), Instruct("stand"), Release(), Hoist(LOOSE_M, 0.4, carried=False), Wait(1.0))
         if source is not Source.NONE:

@@ -9,7 +9,8 @@ from wbvla_core.robot_spec import RobotSpec
 from wbvla_core.types import LegWaistCommand, Reason, Source, State
 from wbvla_driver.config import DriverConfig
 from wbvla_driver.core import DriverCore
-from wbvla_sim.lockstep import LockStep
+from wbvla_lmo_node.core import LmoConfig, LmoCore
+from wbvla_sim.lockstep import LockStep, pass_on
 from wbvla_sim.lockstep_stage import LockStepStage
 from wbvla_sim.plant import Plant
 from wbvla_sim.script import (
@@ -36,7 +37,7 @@ SPEC = RobotSpec.load("x2_ultra")
 class Rigid:
     """A locomotion controller that holds the default pose: enough for a robot in its gantry."""
 
-    joint_names, dt_s = SPEC.lmo_joints, 0.02
+    name, joint_names, dt_s = "rigid", SPEC.lmo_joints, 0.02
 
     def __init__(self):
         self._sequence = 0
@@ -58,7 +59,7 @@ def make_world():
     def make(seed=0):
         plant = Plant(build_world(SPEC, "empty", seed).model, SPEC, seed=seed)
         driver = DriverCore(SPEC, DriverConfig(), Kinematics(SPEC), Rigid())
-        return LockStep(plant, driver, Rigid())
+        return LockStep(plant, driver, LmoCore(Rigid(), LmoConfig(), pass_on))
 
     return make
 

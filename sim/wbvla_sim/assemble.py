@@ -11,11 +11,12 @@ from wbvla_core.paths import bundle_path
 from wbvla_core.robot_spec import RobotSpec
 from wbvla_driver.config import DriverConfig
 from wbvla_driver.core import DriverCore
+from wbvla_lmo_node.core import LmoConfig, LmoCore
 from wbvla_vla_node.backend import InlineBackend
 from wbvla_vla_node.bundle_policy import BundlePolicy
 from wbvla_vla_node.core import VlaConfig, VlaCore
 
-from wbvla_sim.lockstep import LockStep, Timing
+from wbvla_sim.lockstep import LockStep, Timing, pass_on
 from wbvla_sim.plant import Plant, PlantConfig
 from wbvla_sim.render import Renderer
 from wbvla_sim.world import model_builder
@@ -75,5 +76,5 @@ def assemble(
     if vla is not None:
         core = VlaCore(InlineBackend(BundlePolicy.load(bundle_path(vla), spec)), VlaConfig())
     picture = None if camera is None else HeadCamera(spec, camera)
-    legs = GroundedController(controller(spec, lmo), spec)
+    legs = LmoCore(GroundedController(controller(spec, lmo), spec), LmoConfig(), pass_on)
     return LockStep(plant, driver, legs, core, timing=timing, picture=picture)

@@ -9,22 +9,21 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import cast
 
 import numpy as np
 from wbvla_core.robot_spec import RobotSpec
 from wbvla_core.types import (
     ArmTarget,
-    LegWaistCommand,
     LocoCommand,
     PlantReading,
-    PlantState,
     Reason,
     RobotState,
     Source,
     State,
 )
 from wbvla_driver.core import DriverCore
+from wbvla_lmo_node.core import LmoCore
 from wbvla_vla_node.core import VlaCore
 
 from wbvla_sim.lockstep_log import LockStepLog
@@ -38,14 +37,6 @@ Picture = Callable[[Plant], np.ndarray]
 Tap = Callable[[str, object, int], None]
 """Told of what the nodes would publish: (``driver`` or a topic's key in the contract, the driver's output or
 the value, time of publishing)."""
-
-
-class Locomotion(Protocol):
-    """What lock-step needs of a locomotion controller; LmoController is one."""
-
-    def reset(self, state: RobotState, height_m: float) -> None: ...
-
-    def step(self, state: RobotState, command: LocoCommand) -> LegWaistCommand: ...
 
 
 @dataclass(frozen=True)
@@ -92,14 +83,14 @@ class LockStep:
         self,
         plant: Plant,
         driver: DriverCore,
-        lmo: Locomotion,
+        lmo: LmoCore,
         vla: VlaCore | None = None,
         *,
         timing: Timing | None = None,
         picture: Picture | None = None,
     ) -> None:
-        """``picture`` renders camera frames for the VLA; without it the frames are black (and cost
-        nothing).
+        """``lmo`` must take states as they are (``pass_on`` for decode). ``picture`` renders camera frames
+        for the VLA; without it the frames are black (and cost nothing).
         """
         self.plant, self.driver, self.lmo, self.vla = plant, driver, lmo, vla
         self.spec: RobotSpec = plant.spec
@@ -116,9 +107,6 @@ class LockStep:
         self.picture = picture or _black
         self._due: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
-        self._robot_state: RobotState | None = None
-        self._loco_command: LocoCommand | None = None
-        self._was_active = False
         self._sequence = 0
         timing = self.timing
         self._tasks = [
@@ -181,26 +169,19 @@ class LockStep:
             self.changes.append(Change(now_ns, State(status.state), Reason(status.reason), status.detail))
 
     def _deliver_state(self, state: RobotState) -> None:
-        self._robot_state = state
+        self.lmo.on_state(cast(bytes, state))
         if self.vla is not None:
             self.vla.on_state(state.stamp_ns, state)
 
     def _take_loco(self, command: LocoCommand) -> None:
-        self._loco_command = command
+        self.lmo.on_command(command, self.now_ns)
 
     def _tick_lmo(self, now_ns: int) -> None:
-        state, command = self._robot_state, self._loco_command
-        if state is None or command is None or self.outage.silent("lmo_node", now_ns):
+        if self.outage.silent("lmo_node", now_ns):
             return
-        active = state.plant_state is PlantState.ACTIVE
-        try:
-            if not (active and self._was_active):
-                self.lmo.reset(state, command.height_m)
-            set_points = replace(self.lmo.step(state, command), stamp_ns=now_ns)
-        except ArithmeticError:
-            return  # Nothing finite to say: the driver notices the silence.
-        finally:
-            self._was_active = active
+        set_points = self.lmo.tick(now_ns)
+        if set_points is None:
+            return
         self.publish("leg_waist_command", set_points)
         self.later(self.timing.lmo_delay, lambda: self.driver.on_leg_waist_command(set_points, self.now_ns))
 
@@ -261,6 +242,12 @@ class LockStep:
 
     def _tick_log(self, now_ns: int) -> None:
         self.log.row(now_ns, self.plant, self.driver.state)
+
+
+def pass_on(state: object) -> RobotState:
+    """For ``LmoCore``: here states arrive as what they are, not as bytes."""
+    assert isinstance(state, RobotState)
+    return state
 
 
 def _black(plant: Plant) -> np.ndarray:
