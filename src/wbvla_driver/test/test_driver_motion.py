@@ -10,7 +10,6 @@ from wbvla_core.types import ImuSample, Source, State
 from wbvla_driver.config import DriverConfig, DriverConfigError
 from wbvla_driver.core import DriverCore
 from wbvla_driver.estimation import StateEstimator
-from wbvla_driver.footing import Footing, FootingConfig
 
 
 def test_the_first_command_is_damping_even_without_a_reading(spec, kinematics):
@@ -46,50 +45,6 @@ def test_release_waits_for_the_locomotion_node_in_the_hoist(bench):
     assert bench.run(5000).state == State.RELEASING
     bench.lmo_alive = True
     assert bench.until(State.STANDING) <= 30
-
-
-def lifted(bench):
-    """A locomotion policy that asks for another pose than the release posture."""
-    spec = bench.spec
-    pose = spec.default_rad[spec.lmo_index] + 0.05
-    bench.lmo = lambda send=bench.lmo: send(position_rad=pose)
-    return pose
-
-
-def test_legs_of_a_hanging_robot_hold_their_posture_until_the_feet_are_loaded(bench):
-    pose = lifted(bench)
-    bench.plant.hung = True
-    bench.standing()
-    legs = bench.spec.lmo_index
-    bench.run(3000)
-    np.testing.assert_allclose(bench.command.position_rad[legs], bench.spec.default_rad[legs], atol=1e-9)
-    bench.plant.hung = False
-    bench.run(260)
-    np.testing.assert_allclose(bench.command.position_rad[legs], pose, atol=1e-9)
-    assert any("on the ground" in event.detail for event in bench.events)
-
-
-def test_a_robot_that_is_hoisted_stops_treading_air(bench):
-    lifted(bench)
-    bench.active()
-    legs = bench.spec.lmo_index
-    bench.plant.hung = True
-    bench.run(300)
-    assert not any("in the air" in event.detail for event in bench.events)
-    bench.run(700)
-    assert any("in the air" in event.detail for event in bench.events)
-    np.testing.assert_allclose(bench.command.position_rad[legs], bench.spec.default_rad[legs], atol=1e-9)
-    assert bench.core.state == State.ACTIVE
-
-
-@pytest.mark.parametrize(("off_ms", "period_ms"), [(150, 1000), (60, 250)])
-def test_feet_that_leave_the_ground_shortly_are_no_hoist(off_ms, period_ms):
-    footing = Footing(FootingConfig())
-    for ms in range(0, 200, 20):
-        footing.update(1.0, ms * 1_000_000)
-    assert footing.grounded
-    for ms in range(200, 20_000, 20):
-        assert not footing.update(0.0 if ms % period_ms < off_ms else 1.0, ms * 1_000_000)
 
 
 def test_every_torque_the_law_implies_is_within_the_motors(bench):

@@ -10,8 +10,6 @@ from wbvla_core.robot_spec import RobotSpec
 from wbvla_core.safety import SafetyConfig
 from wbvla_core.types import Reason, Source, State
 
-from wbvla_driver.footing import FootingConfig
-
 
 class DriverConfigError(ValueError):
     """A setting of the driver cannot be used with this robot; names the setting and what to do."""
@@ -31,7 +29,6 @@ class DriverConfig:
 
     safety: SafetyConfig = field(default_factory=SafetyConfig)
     chunk: ChunkConfig = field(default_factory=ChunkConfig)
-    footing: FootingConfig = field(default_factory=FootingConfig)
     base_imu: str = "pelvis"
     base_imu_link: str = ""
     imu_disagreement_deg: float = 10.0
@@ -48,7 +45,6 @@ class DriverConfig:
     command_period_ms: float = 20.0
     interpolation_ms: float = 5.0
     release_blend_s: float = 0.5
-    grounded_blend_s: float = 0.15
     last_resort_blend_s: float = 0.1
     feet_load_share: float = 0.3
     plant_obeys_ms: float = 100.0

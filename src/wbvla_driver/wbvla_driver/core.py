@@ -31,7 +31,6 @@ from wbvla_core.types import (
 from wbvla_driver.config import DriverConfig, DriverStatus
 from wbvla_driver.estimation import BodyModel, StateEstimator
 from wbvla_driver.event_log import EventLog
-from wbvla_driver.footing import Footing
 from wbvla_driver.health import JointHealth
 from wbvla_driver.intake import CommandIntake
 from wbvla_driver.legs import LegRoom, LegSource, StandController
@@ -81,7 +80,6 @@ class DriverCore:
         self._loco.reset(spec.nominal_height_m, 0)
         self._intake = CommandIntake(config, self._upper.names, self._legs, self._tell)
         self._plant = PlantWatch(config.plant_obeys_ms)
-        self._footing = Footing(config.footing)
         self._health = JointHealth(spec.joint_names, config.hot_c, config.cooled_c)
         self._log = EventLog()
         self._weight_n = GRAVITY_M_S2 * sum(link.mass_kg for link in spec.links)
@@ -118,7 +116,6 @@ class DriverCore:
             self._output.start_release(state.position_rad, now_ns)
             self._upper.reset(state.gripper_opening, now_ns)
             self._legs.start_posture(now_ns)
-            self._footing.reset()
             self._loco.reset(self.spec.nominal_height_m, now_ns)
             self._plant.start(self._estimator.reading)
         return done, sentence
@@ -267,28 +264,9 @@ class DriverCore:
             self._withdraw(now_ns)
             self._loco.reset(self.spec.nominal_height_m, now_ns)
         elif state in (State.STANDING, State.ACTIVE):
-            self._drive_legs(self.config.release_blend_s, now_ns)
+            self._legs.switch(LegSource.LMO, self.config.release_blend_s, now_ns)
         elif state == State.LAST_RESORT:
             self._start_last_resort(now_ns)
-
-    def _drive_legs(self, fade_s: float, now_ns: int) -> None:
-        """The locomotion policy drives the legs of a standing robot; those of a hanging one keep their
-        posture."""
-        self._legs.switch(LegSource.LMO if self._footing.grounded else LegSource.POSTURE, fade_s, now_ns)
-
-    def _watch_feet(self, state: RobotState, now_ns: int) -> None:
-        if not self._footing.update(self._feet_load(state), now_ns):
-            return
-        grounded = self._footing.grounded
-        told = (
-            "on the ground, the locomotion policy balances"
-            if grounded
-            else "in the air, legs hold their posture"
-        )
-        self._tell(Reason.NONE, "feet", told, now_ns)
-        if self._machine.state in (State.STANDING, State.ACTIVE):
-            fade_s = self.config.grounded_blend_s if grounded else self.config.release_blend_s
-            self._drive_legs(fade_s, now_ns)
 
     def _start_last_resort(self, now_ns: int) -> None:
         robot = self._estimator.state
@@ -362,8 +340,6 @@ class DriverCore:
         if state is None or reading is None:
             return
         self._upper.update_gravity(state)
-        if not self._machine.damped:
-            self._watch_feet(state, now_ns)
         for joint, finding in self._health.update(reading):
             self._tell(Reason.NONE, joint, finding, now_ns)
         if (

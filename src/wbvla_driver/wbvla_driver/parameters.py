@@ -13,7 +13,6 @@ from wbvla_core.chunk import ChunkConfig
 from wbvla_core.safety import SafetyConfig
 
 from wbvla_driver.config import DriverConfig
-from wbvla_driver.footing import FootingConfig
 
 # name: (default, description)
 NODE_PARAMETERS: dict[str, tuple[Any, str]] = {
@@ -26,10 +25,10 @@ NODE_PARAMETERS: dict[str, tuple[Any, str]] = {
         "LMO bundle of the driver's own stand controller, kind/name or path.",
     ),
     "rate_hz": (200.0, "Rate of the control loop [Hz], 100..500."),
-    "realtime_priority": (0, "SCHED_FIFO priority of the control thread, 1..99; 0: normal scheduling."),
+    "realtime_priority": (50, "SCHED_FIFO priority of the control thread, 1..99; 0: normal scheduling."),
     "second_publisher_period_s": (0.5, "How often command topics are searched for a second publisher [s]."),
 }
-_NESTED = {"safety": SafetyConfig, "chunk": ChunkConfig, "footing": FootingConfig}
+_NESTED = {"safety": SafetyConfig, "chunk": ChunkConfig}
 
 
 @dataclass(frozen=True)
