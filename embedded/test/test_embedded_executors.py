@@ -193,8 +193,8 @@ SPINNER = """
     from rclpy.executors import ExternalShutdownException
     rclpy.init()
     node = rclpy.create_node('spinner')
-    print('ready')
     try:
+        print('ready')
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException) as end:
         print(type(end).__name__, rclpy.ok())

@@ -48,9 +48,9 @@ from rclpy.executors import ExternalShutdownException
 def main():
     rclpy.init()
     node = rclpy.create_node('unnamed')
-    print(node.get_fully_qualified_name(), node.declare_parameter('rate', 0.0).value,
-          node.declare_parameter('words', ['']).value, node.resolve_topic_name('chat'))
     try:
+        print(node.get_fully_qualified_name(), node.declare_parameter('rate', 0.0).value,
+              node.declare_parameter('words', ['']).value, node.resolve_topic_name('chat'))
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         print('goodbye')

@@ -127,6 +127,21 @@ def test_lifecycle_by_services_gates_publishers_and_tells_transitions(graph) -> 
     assert [event.goal_state.label for event in events[:4]] == ['configuring', 'inactive', 'activating', 'active']
 
 
+def test_publishers_stay_silent_when_on_activate_does_not_call_super(graph) -> None:
+    class Forgetful(Managed):
+        def on_activate(self, state):
+            return TransitionCallbackReturn.SUCCESS
+
+    node = graph.node('forgetful', Forgetful)
+    node.trigger_configure()
+    node.trigger_activate()
+    assert not node.publisher.is_activated
+    managed = graph.node('managed', Managed)
+    managed.trigger_configure()
+    managed.trigger_activate()
+    assert managed.publisher.is_activated
+
+
 @pytest.mark.parametrize(('outcome', 'state'), [
     (TransitionCallbackReturn.FAILURE, 'unconfigured'), (TransitionCallbackReturn.ERROR, 'unconfigured'),
     (None, 'unconfigured'), (TransitionCallbackReturn.SUCCESS, 'inactive')])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes as ct
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from cyclonedds import _clayer
@@ -333,15 +333,17 @@ def builtin_reader(participant: Participant, topic: int) -> int:
     return call('create_reader', participant.handle, topic, None, None)
 
 
-def endpoints(reader: int, qos_reader: Callable[[int], Any]) -> Iterator[tuple[bytes, bytes, str, str, Any]]:
-    """(guid, participant's guid, topic, type, what `qos_reader` made of the QoS) of every living endpoint."""
+def endpoint_changes(reader: int) -> Iterator[tuple[bytes, tuple[bytes, str, str, dict[str, Any]] | None]]:
+    """(guid, (participant's guid, topic, type, QoS)) of each endpoint that is new, (guid, None) of each that is gone."""
     def make(key: bytes, owner: bytes, _: int, topic: str, type_: str, qos: Any, info: Any, __: Any) -> Any:
-        return (key, owner, topic, type_, qos), info
+        alive = info.valid_data and info.instance_state == 16
+        return bytes(key), (bytes(owner), topic, type_, qos) if alive else None
 
-    samples = _clayer.ddspy_read_endpoint(reader, 4096, make, qos_reader)
-    for endpoint, info in [] if isinstance(samples, int) else samples:
-        if info.valid_data and info.instance_state == 16:
-            yield endpoint
+    while True:
+        samples = _clayer.ddspy_take_endpoint(reader, 256, make, read_qos)
+        if isinstance(samples, int) or not samples:
+            return
+        yield from samples
 
 
 def matched_user_data(endpoint: int, handle: int, kind: str) -> bytes | None:

@@ -32,7 +32,7 @@ class Endpoint:
     topic: str
     type: str
     node: tuple[str, str] | None  # namespace, name
-    qos: dict[str, Any] | None
+    qos: dict[str, Any]
 
 
 def _gid(guid: bytes) -> Message:
@@ -51,6 +51,7 @@ class Graph:
         self._others: dict[bytes, list[NodeRecord]] = {}
         self._info_reader: int | None = None
         self._builtin: dict[int, int] = {}
+        self._known: dict[int, dict[bytes, tuple[bytes, str, str, dict[str, Any]]]] = {}
 
     def close(self) -> None:
         """Leave the domain."""
@@ -98,11 +99,18 @@ class Graph:
                       writer_gid_seq=[_gid(guid) for guid in node.writers]) for node in self._nodes])
         dds.write(self._writer, cdr.serialize(info))
 
-    def _endpoints(self, topic: int, qos: bool = False) -> list[tuple[bytes, bytes, str, str, Any]]:
+    def _endpoints(self, topic: int) -> dict[bytes, tuple[bytes, str, str, dict[str, Any]]]:
+        """guid -> (participant's guid, topic, type, QoS) of the living endpoints, kept up to date by their changes."""
         with self._lock:
             if topic not in self._builtin:
                 self._builtin[topic] = dds.builtin_reader(self.participant, topic)
-            return list(dds.endpoints(self._builtin[topic], dds.read_qos if qos else lambda _: None))
+            known = self._known.setdefault(topic, {})
+            for guid, endpoint in dds.endpoint_changes(self._builtin[topic]):
+                if endpoint is None:
+                    known.pop(guid, None)
+                else:
+                    known[guid] = endpoint
+            return dict(known)
 
     def records(self, settle_s: float = 1.0) -> list[NodeRecord]:
         """All nodes. The first call waits up to `settle_s` until each participant's announcement has come."""
@@ -115,8 +123,8 @@ class Graph:
             deadline = time.monotonic() + settle_s
             while True:
                 self._take_announcements()
-                present = {owner for _, owner, topic, _, _ in self._endpoints(dds.BUILTIN_PUBLICATIONS)
-                           if topic == _TOPIC} - {self.participant.guid}
+                writers = self._endpoints(dds.BUILTIN_PUBLICATIONS).values()
+                present = {owner for owner, topic, _, _ in writers if topic == _TOPIC} - {self.participant.guid}
                 if not first or present <= self._others.keys() or time.monotonic() > deadline:
                     break
                 time.sleep(0.005)
@@ -136,14 +144,14 @@ class Graph:
                 for node in info.node_entities_info_seq]
 
     def endpoints(self, kind: str, topic: str | None = None, details: bool = True) -> list[Endpoint]:
-        """Known 'publications' or 'subscriptions', of one wire topic or all; `details` adds node and QoS."""
+        """Known 'publications' or 'subscriptions', of one wire topic or all; `details` adds the node."""
         builtin = dds.BUILTIN_PUBLICATIONS if kind == 'publications' else dds.BUILTIN_SUBSCRIPTIONS
         owners: dict[bytes, tuple[str, str]] = {}
         for node in self.records() if details else ():
             for guid in node.writers if kind == 'publications' else node.readers:
                 owners[guid] = (node.namespace, node.name)
         return [Endpoint(guid, name, type_, owners.get(guid), qos)
-                for guid, _, name, type_, qos in self._endpoints(builtin, details)
+                for guid, (_, name, type_, qos) in self._endpoints(builtin).items()
                 if topic is None or name == topic]
 
     def count(self, kind: str, topic: str) -> int:

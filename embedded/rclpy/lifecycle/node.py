@@ -77,21 +77,45 @@ class LifecycleNodeMixin(ManagedEntity):
         return result
 
     def _run_callbacks(self, former):
-        """Ask the node and what it manages; the first that does not succeed decides."""
+        """Ask the node; the managed entities are asked by its callback unless that was overridden without super()."""
         name = _CALLBACKS[self._state]
         try:
-            for entity in [*self._managed_entities, self]:
-                if name == 'on_error' and entity is not self:
-                    continue
-                result = getattr(entity, name)(former)
-                if not isinstance(result, TransitionCallbackReturnType):
-                    raise TypeError(f'{name} must return a TransitionCallbackReturn, not {result!r}')
-                if result is not TransitionCallbackReturnType.SUCCESS:
-                    return result
-            return TransitionCallbackReturnType.SUCCESS
+            return _checked(name, getattr(self, name)(former))
         except Exception as error:  # as in rclpy, a callback that raises is an error of the transition
             self.get_logger().error(f'{name} raised {type(error).__name__}: {error}')
             return TransitionCallbackReturnType.ERROR
+
+    def _ask_managed(self, name, state):
+        """Ask the managed entities; the first that does not succeed decides."""
+        for entity in self._managed_entities:
+            result = _checked(name, getattr(entity, name)(state))
+            if result is not TransitionCallbackReturnType.SUCCESS:
+                return result
+        return TransitionCallbackReturnType.SUCCESS
+
+    def on_configure(self, state):
+        """Configure the managed entities."""
+        return self._ask_managed('on_configure', state)
+
+    def on_cleanup(self, state):
+        """Clean the managed entities up."""
+        return self._ask_managed('on_cleanup', state)
+
+    def on_shutdown(self, state):
+        """Shut the managed entities down."""
+        return self._ask_managed('on_shutdown', state)
+
+    def on_activate(self, state):
+        """Activate the managed entities, such as lifecycle publishers."""
+        return self._ask_managed('on_activate', state)
+
+    def on_deactivate(self, state):
+        """Deactivate the managed entities."""
+        return self._ask_managed('on_deactivate', state)
+
+    def on_error(self, state):
+        """Tell the managed entities of an error."""
+        return self._ask_managed('on_error', state)
 
     def _enter(self, edge):
         start, self._state = self._state, edge.goal
@@ -148,6 +172,12 @@ class LifecycleNodeMixin(ManagedEntity):
         """Free a lifecycle publisher."""
         self._managed_entities.discard(publisher)
         return self.destroy_publisher(publisher)
+
+
+def _checked(name, result):
+    if not isinstance(result, TransitionCallbackReturnType):
+        raise TypeError(f'{name} must return a TransitionCallbackReturn, not {result!r}')
+    return result
 
 
 def _state(id_):
