@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
 from rich.console import Console
 from std_msgs.msg import String
 from wbvla_core.robot_spec import RobotSpec
@@ -30,12 +30,12 @@ SERVICE_TIMEOUT_S = 5.0
 CHUNK_S = (0.1, 0.3)
 
 
-class Director(Node):
+class Director:
     """A ``wbvla_sim.script.Stage`` on the running graph; a thread of its own spins the executor."""
 
     def __init__(self, namespace: str, robot: str, graph: Graph, console: Console):
-        super().__init__("director", namespace=namespace)
-        self._graph = graph
+        self._node = rclpy.create_node("director", namespace=namespace)
+        self._launched = graph
         self._console = console
         self._begin_s = time.monotonic()
         self.spec = RobotSpec.load(robot)
@@ -48,37 +48,39 @@ class Director(Node):
         self._arms: tuple[tuple[str, ...], np.ndarray] | None = None
         self._sequence = 0
         self._services = {
-            "set_authority": self.create_client(srv.SetAuthority, "set_authority"),
-            "estop": self.create_client(srv.EStop, "estop"),
-            "release": self.create_client(srv.Release, "release"),
-            "sim/gantry": self.create_client(srv.SimGantry, "sim/gantry"),
-            "sim/push": self.create_client(srv.SimPush, "sim/push"),
+            "set_authority": self._node.create_client(srv.SetAuthority, "set_authority"),
+            "estop": self._node.create_client(srv.EStop, "estop"),
+            "release": self._node.create_client(srv.Release, "release"),
+            "sim/gantry": self._node.create_client(srv.SimGantry, "sim/gantry"),
+            "sim/push": self._node.create_client(srv.SimPush, "sim/push"),
         }
-        self._arm_publisher = self.create_publisher(msg.ArmTarget, "teleop/arm_target", qos.COMMAND)
-        self._instruction_publisher = self.create_publisher(String, "instruction", qos.LATCHED)
-        self._loco_publisher = self.create_publisher(msg.LocoCommand, "teleop/loco_command", qos.COMMAND)
-        self.create_subscription(msg.Status, "status", self._on_status, qos.STATUS)
-        self.create_subscription(msg.SimState, "sim/state", self._on_sim, qos.TOOLS)
-        self.create_subscription(msg.Authority, "authority", self._on_authority, qos.LATCHED)
-        self.create_timer(COMMAND_PERIOD_S, self._command)
+        self._arm_publisher = self._node.create_publisher(msg.ArmTarget, "teleop/arm_target", qos.COMMAND)
+        self._instruction_publisher = self._node.create_publisher(String, "instruction", qos.LATCHED)
+        self._loco_publisher = self._node.create_publisher(
+            msg.LocoCommand, "teleop/loco_command", qos.COMMAND
+        )
+        self._node.create_subscription(msg.Status, "status", self._on_status, qos.STATUS)
+        self._node.create_subscription(msg.SimState, "sim/state", self._on_sim, qos.TOOLS)
+        self._node.create_subscription(msg.Authority, "authority", self._on_authority, qos.LATCHED)
+        self._node.create_timer(COMMAND_PERIOD_S, self._command)
         self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self)
+        self._executor.add_node(self._node)
         self._spinning = threading.Thread(target=self._spin, daemon=True)
         self._spinning.start()
 
     def close(self) -> None:
         self._executor.shutdown()
         self._spinning.join(timeout=2.0)
-        self.destroy_node()
+        self._node.destroy_node()
 
     # What a script does.
 
     def say(self, text: str) -> None:
-        self._graph.check()
+        self._launched.check()
         self._console.print(f"[dim]{time.monotonic() - self._begin_s:5.1f} s[/]  {text}")
 
     def now_ns(self) -> int:
-        return self.get_clock().now().nanoseconds
+        return self._node.get_clock().now().nanoseconds
 
     def wait(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -87,7 +89,7 @@ class Director(Node):
         """Raises :class:`ScriptError` when ``condition`` does not come true in time."""
         deadline_s = time.monotonic() + timeout_s
         while not condition():
-            self._graph.check()
+            self._launched.check()
             if time.monotonic() > deadline_s:
                 raise ScriptError(f"waited {timeout_s:.0f} s for {what}; the driver is {self.driver_text()}")
             time.sleep(0.01)
@@ -139,7 +141,7 @@ class Director(Node):
 
     def kill(self, node: str, back_after_s: float | None) -> None:
         """SIGKILL; the launch file brings back what may come back, so ``back_after_s`` is its business."""
-        self._graph.process_named(node).kill()
+        self._launched.process_named(node).kill()
 
     def release(self) -> None:
         self.call("release", srv.Release.Request(hoisted=True))

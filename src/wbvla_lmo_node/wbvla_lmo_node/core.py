@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from wbvla_core.lmo import LmoController, LmoNotFinite
+from wbvla_core.grounding import GroundedController
+from wbvla_core.lmo import LmoNotFinite
 from wbvla_core.timing import NS_PER_MS
 from wbvla_core.types import LegWaistCommand, LocoCommand, LocoMode, PlantState, Reason, RobotState
 
@@ -47,7 +48,7 @@ class LmoCore:
     """
 
     def __init__(
-        self, controller: LmoController, config: LmoConfig, decode: Callable[[bytes], RobotState]
+        self, controller: GroundedController, config: LmoConfig, decode: Callable[[bytes], RobotState]
     ) -> None:
         self._controller, self._config, self._decode = controller, config, decode
         self._bytes: bytes | None = None
@@ -64,7 +65,7 @@ class LmoCore:
         return self._bytes is not None
 
     @property
-    def policy(self) -> LmoController:
+    def policy(self) -> GroundedController:
         """The policy's controller."""
         return self._controller
 

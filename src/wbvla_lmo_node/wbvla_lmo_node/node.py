@@ -7,6 +7,7 @@ from typing import Any
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.serialization import deserialize_message
 from wbvla_core.bundle import load_bundle
+from wbvla_core.grounding import GroundedController
 from wbvla_core.lmo import LmoController
 from wbvla_core.paths import bundle_path
 from wbvla_core.robot_spec import RobotSpec
@@ -56,7 +57,7 @@ class LmoNode(ManagedNode):
             raise ValueError(f"parameter realtime_priority is {value['realtime_priority']}, expected 0..99")
         self._spec = RobotSpec.load(value["robot"])
         bundle = load_bundle(bundle_path(value["bundle"]), "lmo", self._spec)
-        controller = LmoController(bundle, self._spec)
+        controller = GroundedController(LmoController(bundle, self._spec), self._spec)
         config = LmoConfig(
             max_state_age_ms=value["max_state_age_ms"],
             max_command_age_ms=value["max_command_age_ms"],
