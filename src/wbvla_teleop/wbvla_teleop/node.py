@@ -6,6 +6,7 @@ import threading
 import time
 
 import numpy as np
+from rcl_interfaces.msg import ParameterDescriptor
 from sensor_msgs.msg import Joy
 from std_msgs.msg import String
 from wbvla_core.robot_spec import RobotSpec
@@ -27,20 +28,24 @@ from wbvla_teleop.ik import DualArmIk
 from wbvla_teleop.requests import Requests
 from wbvla_teleop.retarget import Retargeter
 
+# name: (default, description)
 PARAMETERS = {
-    "robot": "x2_ultra",
-    "device": "joy",
-    "layout": "ps5",
-    "joystick": "/dev/input/js0",
-    "bag": "",
-    "operator_class": "wbvla_sim.operators.reach_table:ReachTableOperator",
-    "guard": "",
-    "unattended": False,
-    "takeover": True,
-    "give_back": "none",
-    "task": "",
-    "operator_name": "",
-    "rate_hz": 50.0,
+    "robot": ("x2_ultra", "Robot spec, by name or path."),
+    "device": ("joy", "joy, joystick, keyboard, replay or scripted."),
+    "layout": ("ps5", "Devices joy and joystick: packaged layout of the pad, or a file."),
+    "joystick": ("/dev/input/js0", "Device joystick: the kernel's joystick."),
+    "bag": ("", "Device replay: episode to replay."),
+    "operator_class": (
+        "wbvla_sim.operators.reach_table:ReachTableOperator",
+        "Device scripted: module:Class.",
+    ),
+    "guard": ("", "Device that holds the deadman of replay and scripted: joy, joystick or keyboard."),
+    "unattended": (False, "Replay and scripted may drive without a deadman (simulation only)."),
+    "takeover": (True, "Pressing the deadman takes the authority."),
+    "give_back": ("none", "Who gets the authority when the button gives it back: none or vla."),
+    "task": ("", "Sentence of episodes started from the device, until one comes on instruction."),
+    "operator_name": ("", "Who operates, kept with them."),
+    "rate_hz": (50.0, "Commands per second, 20..100."),
 }
 _SOURCES = {"none": Source.NONE, "vla": Source.VLA}
 
@@ -50,8 +55,8 @@ class TeleopNode(ManagedNode):
 
     def __init__(self, **kwargs) -> None:
         super().__init__("teleop_node", **kwargs)
-        for name, default in PARAMETERS.items():
-            self.declare_parameter(name, default)
+        for name, (default, text) in PARAMETERS.items():
+            self.declare_parameter(name, default, ParameterDescriptor(description=text))
         self._lock = threading.Lock()
         self._core: TeleopCore | None = None
         self._device: Device | None = None
@@ -70,7 +75,7 @@ class TeleopNode(ManagedNode):
         self._period_ns = round(NS_PER_S / value["rate_hz"])
         config = TeleopConfig(takeover=value["takeover"], give_back=_SOURCES[value["give_back"]])
         self._core = TeleopCore(Retargeter(self._spec, DualArmIk(self._spec)), config)
-        self._state: RobotState | None = None
+        self._robot_state: RobotState | None = None
         self._device = make_device(value, self._spec, self._where)
         self._device.open()
         self._requests = Requests(self, value["task"], value["operator_name"])
@@ -167,7 +172,7 @@ class TeleopNode(ManagedNode):
                 )
 
     def _on_state(self, message: RobotState) -> None:
-        self._state = message
+        self._robot_state = message
 
     def _on_authority(self, message: Authority) -> None:
         try:
@@ -225,7 +230,7 @@ class TeleopNode(ManagedNode):
             self._ticks.done()
 
     def _feel(self) -> None:
-        message, self._state = self._state, None
+        message, self._robot_state = self._robot_state, None
         if message is None:
             return
         try:

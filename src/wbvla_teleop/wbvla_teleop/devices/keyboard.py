@@ -3,6 +3,7 @@ renews; a held key is the deadman too."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import termios
 import tty
@@ -177,10 +178,9 @@ class KeyboardDevice:
             return
         file, self._file = self._file, None
         if hasattr(self, "_saved"):
-            try:
+            # A terminal that is gone needs no settings back.
+            with contextlib.suppress(OSError, termios.error):
                 termios.tcsetattr(file, termios.TCSANOW, self._saved)
-            except (OSError, termios.error):
-                pass  # a terminal that is gone needs no settings back
         os.close(file)
 
     def _say(self, text: str) -> None:
