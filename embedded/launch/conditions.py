@@ -44,24 +44,3 @@ class UnlessCondition(IfCondition):
     def describe(self):
         """For people."""
         return f"UnlessCondition({' + '.join(part.describe() for part in self._expression)})"
-
-
-class LaunchConfigurationEquals(Condition):
-    """Holds when a configuration has a value (None: does not exist)."""
-
-    def __init__(self, launch_configuration_name, expected_value):
-        self._name = launch_configuration_name
-        self._expected = None if expected_value is None else substitutions(expected_value)
-        super().__init__(predicate=self._equals)
-
-    def _equals(self, context):
-        expected = None if self._expected is None else perform(context, self._expected)
-        return context.launch_configurations.get(self._name) == expected
-
-
-class LaunchConfigurationNotEquals(LaunchConfigurationEquals):
-    """Holds when a configuration has another value."""
-
-    def evaluate(self, context):
-        """Whether it holds."""
-        return not super().evaluate(context)

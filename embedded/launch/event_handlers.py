@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._base import BaseEventHandler, LaunchDescriptionEntity
 from .events import ExecutionComplete, Shutdown
-from .events.process import ProcessExited, ProcessIO, ProcessStarted
+from .events.process import ProcessExited, ProcessStarted
 
 
 def _entities(answer, *args):
@@ -57,17 +57,6 @@ class OnExecutionComplete(_OnActionEvent):
     def __init__(self, *, target_action=None, on_completion, **kwargs):
         super().__init__(action_matcher=target_action, on_event=on_completion, target_event_cls=ExecutionComplete,
                          **kwargs)
-
-
-class OnProcessIO(_OnActionEvent):
-    """When a process writes."""
-
-    def __init__(self, *, target_action=None, on_stdin=None, on_stdout=None, on_stderr=None, **kwargs):
-        def answer(event, context):
-            chosen = on_stdout if event.from_stdout else on_stderr if event.from_stderr else on_stdin
-            return None if chosen is None else chosen(event)
-
-        super().__init__(action_matcher=target_action, on_event=answer, target_event_cls=ProcessIO, **kwargs)
 
 
 class OnShutdown(BaseEventHandler):

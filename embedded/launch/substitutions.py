@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 
 from ._base import Substitution, perform, substitutions
 
@@ -135,26 +134,6 @@ class PythonExpression(Substitution):
         return str(eval(perform(context, self._expression), {}, dict(vars(math))))
 
 
-class FindExecutable(Substitution):
-    """Path of a program."""
-
-    def __init__(self, *, name):
-        self._name = substitutions(name)
-
-    @property
-    def name(self):
-        """The program."""
-        return self._name
-
-    def perform(self, context):
-        """The path; raises SubstitutionFailure when there is no such program."""
-        name = perform(context, self._name)
-        found = shutil.which(name, path=context.environment.get('PATH'))
-        if found is None:
-            raise SubstitutionFailure(f"executable '{name}' not found on the PATH")
-        return found
-
-
 def _current_file(context):
     path = context.get_locals_as_dict().get('current_launch_file_path')
     if path is None:
@@ -199,25 +178,3 @@ class NotSubstitution(Substitution):
     def perform(self, context):
         """'true' or 'false'."""
         return str(not _truth(context, self._value)).lower()
-
-
-class AndSubstitution(Substitution):
-    """Whether both are true."""
-
-    def __init__(self, left, right):
-        self._left, self._right = substitutions(left), substitutions(right)
-
-    def perform(self, context):
-        """'true' or 'false'."""
-        return str(_truth(context, self._left) and _truth(context, self._right)).lower()
-
-
-class OrSubstitution(Substitution):
-    """Whether one of two is true."""
-
-    def __init__(self, left, right):
-        self._left, self._right = substitutions(left), substitutions(right)
-
-    def perform(self, context):
-        """'true' or 'false'."""
-        return str(_truth(context, self._left) or _truth(context, self._right)).lower()

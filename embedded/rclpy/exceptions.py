@@ -110,10 +110,3 @@ class ParameterUninitializedException(ParameterException):
 
     def __init__(self, parameter_name, *args):
         super().__init__(f"The parameter '{parameter_name}' is not initialized", parameter_name, *args)
-
-
-class ROSInterruptException(Exception):
-    """A wait that shutdown cut short."""
-
-    def __init__(self, *args):
-        super().__init__('rclpy.shutdown() has been called', *args)

@@ -26,7 +26,7 @@ from .qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 from .service import Service, _identity
 from .subscription import Subscription
 from .time_source import USE_SIM_TIME_NAME, TimeSource
-from .timer import Rate, Timer
+from .timer import Timer
 from .utilities import _parse_node_arguments, get_default_context
 
 _ROSOUT_QOS = QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -275,13 +275,6 @@ class Node(ParameterMixin, GraphMixin):
         group = callback_group or self._default_callback_group
         return self._add('guards', GuardCondition(callback, group, context=self._context), group)
 
-    def create_rate(self, frequency, clock=None):
-        """A rate; raises ValueError unless the frequency [Hz] is positive."""
-        if frequency <= 0:
-            raise ValueError('frequency must be > 0')
-        return Rate(self.create_timer(1.0 / frequency, lambda: None, MutuallyExclusiveCallbackGroup(), clock),
-                    context=self._context)
-
     def add_waitable(self, waitable):
         """Serve another entity; only kinds that this library makes."""
         self._add('waitables', waitable)
@@ -315,11 +308,6 @@ class Node(ParameterMixin, GraphMixin):
     def destroy_guard_condition(self, guard):
         """Free a guard condition; False when it is not of this node."""
         return self._remove('guards', guard)
-
-    def destroy_rate(self, rate):
-        """Free a rate; False when it is not of this node."""
-        rate.destroy()
-        return self.destroy_timer(rate._timer)
 
     def destroy_node(self):
         """Free the node and all that it made."""
@@ -355,4 +343,3 @@ def _dds_type(msg_type):
 
 def _wire(prefix, full_name, profile):
     return full_name[1:] if profile.avoid_ros_namespace_conventions else prefix + full_name
-

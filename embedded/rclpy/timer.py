@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 from .clock import ClockChange, JumpThreshold, ROSClock
 from .duration import Duration
-from .exceptions import ROSInterruptException
 from .utilities import get_default_context
 
 
@@ -103,29 +101,3 @@ class Timer:
         self._canceled = True
         if self._jump is not None:
             self._jump.unregister()
-
-
-class Rate:
-    """Sleeps to the next tick of a timer that an executor in another thread runs."""
-
-    def __init__(self, timer: Timer, *, context):
-        self._timer, self._event, self._ended = timer, threading.Event(), False
-        timer.callback = self._event.set
-        context.on_shutdown(self._end)
-
-    def _end(self):
-        self._ended = True
-        self._event.set()
-
-    def sleep(self):
-        """Block to the next tick; raises ROSInterruptException when shutdown comes first."""
-        self._event.clear()
-        if not self._ended:
-            self._event.wait()
-        if self._ended:
-            raise ROSInterruptException()
-
-    def destroy(self):
-        """Free a thread that sleeps."""
-        self._end()
-

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 HUMBLE = json.loads((Path(__file__).parent / 'data' / 'humble_api.json').read_text(encoding='utf-8'))
-MODULES = [name for name in HUMBLE if not name.startswith('diagnostic_updater')
-           and name not in ('launch_ros.descriptions', 'launch_ros.event_handlers', 'launch_ros.events.lifecycle')]
+MODULES = list(HUMBLE)
 
 
 def _offered(module) -> dict:

@@ -23,7 +23,7 @@ from launch.actions import (
     Shutdown,
     TimerAction,
 )
-from launch.conditions import IfCondition, LaunchConfigurationEquals, UnlessCondition
+from launch.conditions import IfCondition, UnlessCondition
 from launch.event_handlers import OnProcessExit
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import (
@@ -212,7 +212,6 @@ def test_substitutions_and_conditions(tmp_path: Path, monkeypatch: pytest.Monkey
     assert IfCondition(LaunchConfiguration('sim')).evaluate(context)
     assert not UnlessCondition(LaunchConfiguration('sim')).evaluate(context)
     assert IfCondition(NotSubstitution('false')).evaluate(context)
-    assert LaunchConfigurationEquals('rate', '10').evaluate(context)
     with pytest.raises(TypeError, match='flat sequence'):
         PathJoinSubstitution(['a', ['b', '.yaml']])
     with pytest.raises(SubstitutionFailure, match="launch configuration 'none' does not exist"):

@@ -7,19 +7,15 @@ from ._simple import (
     GroupAction,
     IncludeLaunchDescription,
     LogInfo,
-    OpaqueCoroutine,
     OpaqueFunction,
     RegisterEventHandler,
     SetEnvironmentVariable,
     SetLaunchConfiguration,
     Shutdown,
     TimerAction,
-    UnregisterEventHandler,
     UnsetEnvironmentVariable,
-    UnsetLaunchConfiguration,
 )
 
 __all__ = ['DeclareLaunchArgument', 'EmitEvent', 'ExecuteProcess', 'GroupAction', 'IncludeLaunchDescription',
-           'LogInfo', 'OpaqueCoroutine', 'OpaqueFunction', 'RegisterEventHandler', 'SetEnvironmentVariable',
-           'SetLaunchConfiguration', 'Shutdown', 'TimerAction', 'UnregisterEventHandler',
-           'UnsetEnvironmentVariable', 'UnsetLaunchConfiguration']
+           'LogInfo', 'OpaqueFunction', 'RegisterEventHandler', 'SetEnvironmentVariable',
+           'SetLaunchConfiguration', 'Shutdown', 'TimerAction', 'UnsetEnvironmentVariable']

@@ -12,7 +12,6 @@ from .._base import Action, BaseEventHandler, perform, substitutions
 from ..event_handlers import OnProcessExit, OnShutdown
 from ..events.process import (
     ProcessExited,
-    ProcessIO,
     ProcessStarted,
     ProcessTargetedEvent,
     ShutdownProcess,
@@ -147,8 +146,8 @@ class ExecuteProcess(Action):
         context.emit_event_sync(ProcessStarted(**self._event_arguments()))
         if self._ending:
             self._end()
-        reading = asyncio.gather(self._copy(context, self._process.stdout, 1),
-                                 self._copy(context, self._process.stderr, 2))
+        reading = asyncio.gather(self._copy(self._process.stdout, 1),
+                                 self._copy(self._process.stderr, 2))
         code = await self._process.wait()
         with contextlib.suppress(asyncio.TimeoutError):  # a grandchild may hold the pipes open
             await asyncio.wait_for(reading, 1.0)
@@ -162,7 +161,7 @@ class ExecuteProcess(Action):
         self._returncode = code
         context.emit_event_sync(ProcessExited(returncode=code, **self._event_arguments()))
 
-    async def _copy(self, context, stream, fd):
+    async def _copy(self, stream, fd):
         """Print what a process writes, line by line."""
         while True:
             try:
@@ -171,9 +170,6 @@ class ExecuteProcess(Action):
                 line = await stream.read(2**16)
             if not line:
                 return
-            event = ProcessIO(text=line, fd=fd, **self._event_arguments())
-            if context.would_handle_event(event):
-                context.emit_event_sync(event)
             if fd == 2 or self._shown in ('screen', 'both'):
                 text = line.decode(errors='replace').rstrip('\n')
                 print(self._output_format.format(this=self, line=text), flush=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import sys
 
 from .._base import Action, LaunchDescriptionSource, perform, substitutions
@@ -59,20 +57,6 @@ class SetLaunchConfiguration(Action):
     def execute(self, context):
         """Set it."""
         context.launch_configurations[perform(context, self._name)] = perform(context, self._value)
-
-
-class UnsetLaunchConfiguration(Action):
-    """Forget a configuration."""
-
-    def __init__(self, name, **kwargs):
-        super().__init__(**kwargs)
-        self._name = substitutions(name)
-
-    name = property(lambda self: self._name, doc='Its name.')
-
-    def execute(self, context):
-        """Forget it."""
-        context.launch_configurations.pop(perform(context, self._name), None)
 
 
 class SetEnvironmentVariable(Action):
@@ -216,20 +200,6 @@ class RegisterEventHandler(Action):
         context.register_event_handler(self._event_handler)
 
 
-class UnregisterEventHandler(Action):
-    """Ask an event handler no more."""
-
-    def __init__(self, event_handler, **kwargs):
-        super().__init__(**kwargs)
-        self._event_handler = event_handler
-
-    event_handler = property(lambda self: self._event_handler, doc='The handler.')
-
-    def execute(self, context):
-        """Forget it."""
-        context.unregister_event_handler(self._event_handler)
-
-
 class TimerAction(Action):
     """Visit entities after a time."""
 
@@ -317,28 +287,3 @@ class IncludeLaunchDescription(Action):
 
 def _visiting(context, path):
     context.extend_locals({'current_launch_file_path': path})
-
-
-class OpaqueCoroutine(Action):
-    """Run a coroutine function beside the launch."""
-
-    def __init__(self, *, coroutine, args=None, kwargs=None, ignore_context=False, **left_over_kwargs):
-        super().__init__(**left_over_kwargs)
-        if not inspect.iscoroutinefunction(coroutine):
-            raise TypeError(f'OpaqueCoroutine expected a coroutine function, got {coroutine!r}')
-        self._coroutine, self._args, self._kwargs = coroutine, list(args or ()), dict(kwargs or {})
-        self._ignore_context, self._future = ignore_context, None
-
-    def execute(self, context):
-        """Begin."""
-        args = self._args if self._ignore_context else [context, *self._args]
-        self._future = asyncio.ensure_future(self._coroutine(*args, **self._kwargs), loop=context.asyncio_loop)
-        context.register_event_handler(OnShutdown(on_shutdown=lambda event, context: self._cancel()))
-
-    def _cancel(self):
-        self._future.cancel()
-
-    def get_asyncio_future(self):
-        """Done with the coroutine."""
-        return self._future
-

@@ -43,19 +43,6 @@ class ProcessExited(RunningProcessEvent):
         return self._returncode
 
 
-class ProcessIO(RunningProcessEvent):
-    """A process has written."""
-
-    def __init__(self, *, text, fd, **kwargs):
-        super().__init__(**kwargs)
-        self._text, self._fd = text, fd
-
-    text = property(lambda self: self._text, doc='The bytes.')
-    from_stdin = property(lambda self: self._fd == 0, doc='Whether it was given to the process.')
-    from_stdout = property(lambda self: self._fd == 1, doc='Whether it came from the standard output.')
-    from_stderr = property(lambda self: self._fd == 2, doc='Whether it came from the standard error.')
-
-
 class ProcessTargetedEvent(Event):
     """A wish to processes that a matcher chooses."""
 
@@ -86,13 +73,3 @@ class SignalProcess(ProcessTargetedEvent):
 
     signal = property(lambda self: self._signal, doc='The signal.')
     signal_name = property(lambda self: self._signal.name, doc='Its name.')
-
-
-def matches_pid(pid):
-    """A matcher of processes by process id."""
-    return lambda action: (action.process_details or {}).get('pid') == pid
-
-
-def matches_name(name):
-    """A matcher of processes by their name in the output."""
-    return lambda action: (action.process_details or {}).get('name') == name
