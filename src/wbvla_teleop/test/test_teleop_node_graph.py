@@ -23,7 +23,7 @@ from wbvla_msgs import msg, srv
 from wbvla_ros import conversions, qos
 
 sys.path.insert(0, str(Path(__file__).parent))
-from teleop_samples import SPEC, robot_state  # noqa: E402
+from teleop_samples import SPEC, robot_state
 
 LAYOUT = load_layout("ps5")
 

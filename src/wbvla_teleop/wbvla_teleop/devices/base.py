@@ -62,10 +62,13 @@ class Guarded:
         safe = self._guard.read(now_ns)
         if safe is None:
             return None
+        if not safe.deadman:
+            # Not read, a replay stands still; it goes on from there.
+            return safe
         frame = self._device.read(now_ns)
         if frame is None:
             return replace(safe, deadman=False)
-        return replace(frame, deadman=frame.deadman and safe.deadman, buttons=frame.buttons | safe.buttons)
+        return replace(frame, buttons=frame.buttons | safe.buttons)
 
     def close(self) -> None:
         self._device.close()

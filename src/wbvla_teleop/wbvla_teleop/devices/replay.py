@@ -15,6 +15,7 @@ from wbvla_teleop.frame import TeleopFrame
 
 ARM, LOCO = "arm_target", "loco_command"
 _FLAGS_MODE = 0
+_LONGEST_STEP_NS = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -87,13 +88,15 @@ def _locomotion(message, bag: Path) -> tuple[tuple[int, int, int], float]:
 
 
 class ReplayDevice:
-    """Plays an episode once, beginning with the first reading; then its deadman is released."""
+    """Plays an episode once, beginning with the first reading; then its deadman is released. Its time stands still
+    while it is not read."""
 
     def __init__(self, bag: Path, spec: RobotSpec) -> None:
         self.name = f"replay of {bag.name}"
         self._bag, self._spec = bag, spec
         self._episode: Episode | None = None
-        self._start_ns: int | None = None
+        self._read_ns: int | None = None
+        self._elapsed_ns = 0
 
     def open(self) -> None:
         self._episode = load_episode(self._bag)
@@ -103,17 +106,19 @@ class ReplayDevice:
             raise DeviceError(
                 f"replay: '{self._bag}' commands joints that {self._spec.name} lacks: {', '.join(odd)}"
             )
-        self._start_ns = None
+        self._read_ns, self._elapsed_ns = None, 0
 
     def read(self, now_ns: int) -> TeleopFrame | None:
         episode = self._episode
         if episode is None:
             return None
-        if self._start_ns is None:
+        if self._read_ns is None:
             # One frame without deadman comes first: it must be seen released before it counts.
-            self._start_ns = now_ns
+            self._read_ns = now_ns
             return TeleopFrame(now_ns, False)
-        elapsed = now_ns - self._start_ns
+        self._elapsed_ns += min(max(now_ns - self._read_ns, 0), _LONGEST_STEP_NS)
+        self._read_ns = now_ns
+        elapsed = self._elapsed_ns
         if elapsed > episode.duration_ns:
             return TeleopFrame(now_ns, False)
         pose = _at(episode.arm_ns, episode.arms, elapsed) or {}
