@@ -200,7 +200,7 @@ class Director:
         state, reason = State(status.state), Reason(status.reason)
         last = self.changes[-1] if self.changes else None
         if last is None or (last.state, last.reason) != (state, reason):
-            stamp_ns = conversions.to_ns(status.header.stamp)
+            stamp_ns = conversions.to_ns(status.since) or conversions.to_ns(status.header.stamp)
             self.changes.append(Change(stamp_ns, state, reason, status.detail))
 
     def _on_sim(self, state: msg.SimState) -> None:

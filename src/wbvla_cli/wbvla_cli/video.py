@@ -23,6 +23,7 @@ from wbvla_sim.scenes import build_scene
 SIZE = (960, 540)
 INSET_WIDTH = 300
 FRAME_RATE_HZ = 20
+OUT_OF_SIGHT_M = (0.0, 0.0, 20.0)
 CAMERA = "head_camera/image_raw/compressed"
 
 
@@ -69,11 +70,9 @@ class Stage:
             if body.jntnum[0] == 1 and self.model.jnt_type[body.jntadr[0]] == mujoco.mjtJoint.mjJNT_FREE:
                 self._free_body(int(self.model.jnt_qposadr[body.jntadr[0]]), thing.pose)
         hooked = bool(np.isfinite(state.gantry_height))
-        if hooked:
-            p = state.pelvis.position
-            show_gantry(
-                self.model, self.data, np.array([p.x, p.y, state.gantry_height, 1.0, 0.0, 0.0, 0.0]), True
-            )
+        p = state.pelvis.position
+        bar = (p.x, p.y, state.gantry_height) if hooked else OUT_OF_SIGHT_M
+        show_gantry(self.model, self.data, np.array([*bar, 1.0, 0.0, 0.0, 0.0]), hooked)
 
     def _free_body(self, address: int, pose) -> None:
         p, q = pose.position, pose.orientation

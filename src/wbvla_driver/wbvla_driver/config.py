@@ -79,11 +79,13 @@ def torso_link(spec: RobotSpec) -> str:
 
 @dataclass(frozen=True)
 class DriverStatus:
-    """What the driver says about itself; ``dropped`` counts refused messages by reason name."""
+    """What the driver says about itself; ``dropped`` counts refused messages by reason name, ``since_ns`` is when the
+    state was entered, in the clock of the stamps."""
 
     state: State
     reason: Reason
     detail: str
+    since_ns: int
     authority: Source
     session: int
     estop_reason: str | None

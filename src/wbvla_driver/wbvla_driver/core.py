@@ -218,6 +218,7 @@ class DriverCore:
             state=machine.state,
             reason=machine.reason,
             detail=machine.detail,
+            since_ns=machine.since_ns + self.clock_offset_ns,
             authority=source,
             session=session,
             estop_reason=machine.estop_reason,

@@ -187,7 +187,7 @@ class ControlLoop:
         self._write(output)
         in_time_ns = time.monotonic_ns()
         self._timer.done()
-        if self._timer.ticks % STATUS_TICKS == 0:
+        if output.events or self._timer.ticks % STATUS_TICKS == 0:
             self.status = core.status()
         self._measure(tick.start_ns, tick.lateness_ns, in_time_ns, reading)
         try:

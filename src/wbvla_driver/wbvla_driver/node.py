@@ -132,6 +132,7 @@ class DriverNode(ManagedNode):
         return Report(
             state=status.state,
             reason=status.reason,
+            since_ns=status.since_ns,
             detail=loop.failure or detail,
             rate_hz=timing.rate_hz,
             tick_p50_ms=timing.tick_ms[0],

@@ -15,6 +15,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from wbvla_core.types import Reason, State
 
 from wbvla_msgs.msg import StageLatency, Status
+from wbvla_ros.conversions import to_time
 from wbvla_ros.qos import STATUS
 
 AUTOSTART_PERIOD_S = 0.1
@@ -29,6 +30,7 @@ class Report:
     state: State
     reason: Reason = Reason.NONE
     detail: str = ""
+    since_ns: int = 0
     rate_hz: float = 0.0
     tick_p50_ms: float = 0.0
     tick_p99_ms: float = 0.0
@@ -169,6 +171,7 @@ class ManagedNode(LifecycleNode):
         message.node = self.get_name()
         message.state = int(report.state)
         message.reason = int(report.reason)
+        message.since = to_time(report.since_ns)
         for name in (
             "detail",
             "rate_hz",
