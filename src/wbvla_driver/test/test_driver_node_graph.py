@@ -22,6 +22,7 @@ from wbvla_ros import conversions, qos
 MS = 1_000_000
 # Plant, driver and all others share one busy process here; the limits themselves are tested in lock-step.
 PATIENCE = {
+    "realtime_priority": 0,
     "safety.state_timeout_ms": 300.0,
     "safety.imu_timeout_ms": 300.0,
     "safety.lmo_timeout_ms": 300.0,
