@@ -45,7 +45,7 @@ class Collect:
     lockstep: bool = False
     """In one process and virtual time, as fast as the machine allows (the default)."""
     graph: bool = False
-    """On the running graph, in real time: launches it with teleoperation and recorder."""
+    """On the running graph, in real time: launches it with teleoperation node and recorder."""
     lmo: str | None = None
     """Locomotion bundle; default: the task's."""
     camera: bool = True
@@ -113,21 +113,24 @@ def _collect(call: Collect, console: Console) -> int:
         raise ValueError(f"--episodes {call.episodes}: expected 1 or more")
     task, spec = find_task(call.task), RobotSpec.load(call.robot)
     call.out.mkdir(parents=True, exist_ok=True)
+    lmo = call.lmo or task.lmo
+    if call.graph:
+        from wbvla_sim.tasks.graph_collect import GraphOptions, collect_on_graph
+
+        options = GraphOptions(call.device, lmo, call.out, call.operator_name, call.robot)
+        results = collect_on_graph(task, spec, options, _seeds(call.seed, call.episodes), console)
+        return account(task, results, call.json, console)
     folders = {seed: episode_folder(call.out, task.name, seed) for seed in _seeds(call.seed, call.episodes)}
     left = [seed for seed, folder in folders.items() if folder is not None]
     if len(left) < len(folders):
         console.print(f"{len(folders) - len(left)} of {len(folders)} episodes are in {call.out} already")
-    if call.graph:
-        from wbvla_sim.tasks.graph_collect import collect_on_graph
-
-        return collect_on_graph(task, spec, call, {seed: folders[seed] for seed in left}, console)
 
     def one(seed: int) -> TrialResult:
         return run_trial(
             spec,
             task,
             seed,
-            lmo=call.lmo or task.lmo,
+            lmo=lmo,
             bag=folders[seed],
             operator_name=call.operator_name,
             camera=call.camera,

@@ -41,7 +41,11 @@ ARGUMENTS = {
     "instruction": ("stand still", None, "Sentence that the VLA follows until another one comes."),
     "teleop": ("", ("", *DEVICES), "Device of an operator; empty: no teleoperation."),
     "camera": ("head_camera/image_raw/compressed", None, "Topic of the head camera (JPEG)."),
-    "record": ("false", SWITCH, "Record an episode from the start to the end of the launch."),
+    "record": (
+        "false",
+        (*SWITCH, "ready"),
+        "true: record an episode from the start to the end of the launch; ready: a recorder that waits for services.",
+    ),
     "bag_dir": ("bags", None, "Folder for episodes."),
     "episode": ("", None, "Folder name of the recorded episode; empty: by time."),
     "task": ("", None, "Sentence kept with the episode; empty: the instruction."),
@@ -121,7 +125,7 @@ def _graph(context):
             "task": value["task"],
         }
         actions.append(_node("wbvla_teleop", "teleop_node", value, params, overrides, respawn=True))
-    if value["record"] == "true":
+    if value["record"] != "false":
         actions.append(_recorder(value, params, common))
     if value["tf"] == "true" or (value["tf"] == "auto" and viewers):
         actions += _robot_state_publisher(value)
@@ -172,7 +176,7 @@ def _recorder(value, params, common):
     overrides = {
         **common,
         "contract": value["contract"],
-        "autostart_episode": True,
+        "autostart_episode": value["record"] == "true",
         "bag_dir": value["bag_dir"],
         "episode_name": value["episode"],
         "task": value["task"] or value["instruction"],

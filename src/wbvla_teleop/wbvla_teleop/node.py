@@ -124,7 +124,8 @@ class TeleopNode(ManagedNode):
         now_ns = time.monotonic_ns()
         core = self._core
         rate = self._rate.rate_hz(now_ns)
-        detail = f"{self._device.name}: {core.detail or core.phase.value}"
+        problems = [part.problem for part in parts(self._device) if isinstance(part, ScriptedDevice)]
+        detail = f"{self._device.name}: {core.detail or ''.join(problems) or core.phase.value}"
         return Report(
             state=State.ACTIVE if core.phase in (Phase.DRIVING, Phase.HOLDING) else State.STANDING,
             reason=core.reason,

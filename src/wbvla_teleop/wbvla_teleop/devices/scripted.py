@@ -41,7 +41,9 @@ class Operator(Protocol):
 
     def begin(self, sentence: str) -> None: ...
 
-    def act(self, view: View, state: RobotState, now_ns: int) -> TeleopFrame: ...
+    def act(self, view: View, state: RobotState, now_ns: int) -> TeleopFrame:
+        """What to do now. Raises ValueError when the scene lacks what the sentence names."""
+        ...
 
 
 def load_operator(path: str) -> Callable[[], Operator]:
@@ -65,6 +67,7 @@ class ScriptedDevice:
         self._state: RobotState | None = None
         self._sentence: str | None = None
         self._begun = False
+        self.problem = ""
 
     def open(self) -> None:
         self._view = self._state = None
@@ -80,7 +83,7 @@ class ScriptedDevice:
     def instruct(self, sentence: str) -> None:
         """Do this from now on; "" rests. Raises ValueError when the operator does not understand."""
         with self._lock:
-            self._begun = False
+            self._begun, self.problem = False, ""
             if sentence:
                 self._operator.begin(sentence)
                 self._begun = True
@@ -92,7 +95,11 @@ class ScriptedDevice:
         with self._lock:
             if not self._begun:
                 return TeleopFrame(now_ns, False)
-            return self._operator.act(view, state, now_ns)
+            try:
+                return self._operator.act(view, state, now_ns)
+            except ValueError as error:  # the scene is not the one that the sentence speaks of
+                self._begun, self.problem = False, str(error)
+                return TeleopFrame(now_ns, False)
 
     def close(self) -> None:
         self._view = None

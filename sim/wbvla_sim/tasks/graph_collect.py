@@ -1,0 +1,148 @@
+"""Collects on the running graph, in real time: launches it, and runs one trial after the other through the
+teleoperation node and the recorder."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import rclpy
+from rich.console import Console
+from wbvla_core.robot_spec import RobotSpec
+from wbvla_core.types import State
+
+from wbvla_sim.script import ScriptError
+from wbvla_sim.tasks.base import Outcome, Task, Verdict
+from wbvla_sim.tasks.lockstep_trial import AFTER_S, TrialResult
+from wbvla_sim.tasks.referee import Referee
+from wbvla_sim.tasks.supervisor import Supervisor
+
+NAMESPACE = "wbvla"
+NODES = ("sim_node", "driver", "lmo_node", "teleop_node", "recorder")
+LOWER_M, LOWER_SPEED_M_S = 0.16, 0.2
+"""The robot hangs 10 cm above the floor; the rope is then 6 cm slack."""
+SETTLE_S = 1.0
+
+
+@dataclass(frozen=True)
+class GraphOptions:
+    """How to run: ``device`` scripted or joy, ``lmo`` bundle, ``out`` folder for bags, who operates, which
+    robot."""
+
+    device: str
+    lmo: str
+    out: Path
+    operator_name: str
+    robot: str
+
+
+def launch_arguments(task: Task, options: GraphOptions, seed: int) -> dict[str, str]:
+    """Arguments of the launch file for collecting."""
+    return {
+        "sim": "true",
+        "scene": task.scene,
+        "seed": str(seed),
+        "lmo": options.lmo,
+        "teleop": options.device,
+        "record": "ready",
+        "bag_dir": str(options.out.resolve()),
+        "operator": options.operator_name,
+        "namespace": NAMESPACE,
+        "robot": options.robot,
+    }
+
+
+def collect_on_graph(
+    task: Task, spec: RobotSpec, options: GraphOptions, seeds: list[int], console: Console
+) -> list[TrialResult]:
+    """One trial for each seed; bags get names by time. Raises ScriptError or GraphError when the graph fails."""
+    from wbvla_cli.graph import Graph
+
+    results: list[TrialResult] = []
+    if not seeds:
+        return results
+    os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
+    os.environ.setdefault("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1))
+    log = options.out / "launch.log"
+    console.print(f"starting the graph (ROS_DOMAIN_ID {os.environ['ROS_DOMAIN_ID']}, output in {log})")
+    with ExitStack() as stack:
+        graph = stack.enter_context(Graph("x2", launch_arguments(task, options, seeds[0]), log))
+        rclpy.init()
+        stack.callback(rclpy.try_shutdown)
+        supervisor = Supervisor(NAMESPACE, graph.check)
+        stack.callback(supervisor.close)
+        supervisor.wait_for_nodes(NODES)
+        referee = Referee(NAMESPACE, spec)
+        stack.callback(referee.close)
+        for seed in seeds:
+            try:
+                result = run_on_graph(supervisor, referee, task, seed, options)
+            except KeyboardInterrupt:
+                console.print(f"stopped after {len(results)} of {len(seeds)}")
+                break
+            results.append(result)
+            state = "done" if result.verdict.success else result.verdict.reason
+            console.print(f"seed {seed}: {result.sentence}: {state} ({result.verdict.time_s:.1f} s)")
+    return results
+
+
+def run_on_graph(
+    supervisor: Supervisor, referee: Referee, task: Task, seed: int, options: GraphOptions
+) -> TrialResult:
+    """One trial: reset, stand up, record while the operator acts, judge. A failed one is discarded."""
+    begin_s = time.monotonic()
+    supervisor.call("estop", reason="between trials")
+    supervisor.call("sim/reset", task=task.scene, seed=seed)
+    sentence = referee.prepare(task, seed)
+    supervisor.wait_for("the new scene", referee.shows, 10.0)
+    try:
+        stand_up(supervisor, referee)
+    except ScriptError as error:
+        verdict = Verdict(Outcome.FAILED, f"did not stand up: {error}", 0.0)
+        return TrialResult(seed, sentence, verdict, None, 0.0, time.monotonic() - begin_s)
+    name = supervisor.call("start_episode", task=sentence, operator_name=options.operator_name).episode
+    start_s = time.monotonic()
+    supervisor.instruct(sentence)
+    try:
+        verdict = watch(supervisor, referee)
+        time.sleep(AFTER_S)
+        supervisor.call("stop_episode", task_succeeded=verdict.success, note=verdict.reason)
+        if not verdict.success:
+            supervisor.call("discard_episode", reason=verdict.reason)
+    except BaseException:
+        supervisor.call("discard_episode", reason="interrupted")
+        raise
+    elapsed_s = time.monotonic() - begin_s
+    return TrialResult(seed, sentence, verdict, options.out / name, time.monotonic() - start_s, elapsed_s)
+
+
+def stand_up(supervisor: Supervisor, referee: Referee) -> None:
+    """From hanging in damping to standing on the floor without a rope. Raises ScriptError."""
+    supervisor.wait_for("the robot to hang", lambda: math.isfinite(referee.gantry_height_m()), 5.0)
+    time.sleep(0.5)
+    supervisor.call("release", hoisted=True)
+    supervisor.wait_for_state(State.STANDING, timeout_s=15.0)
+    height = referee.gantry_height_m() - LOWER_M
+    supervisor.call("sim/gantry", hooked=True, height=height, speed=LOWER_SPEED_M_S)
+    supervisor.wait_for(
+        "the rope to hang loose", lambda: supervisor.sim is not None and not supervisor.sim.hoisted, 10.0
+    )
+    time.sleep(SETTLE_S)
+    supervisor.call("sim/gantry", hooked=False, height=0.0, speed=LOWER_SPEED_M_S)
+
+
+def watch(supervisor: Supervisor, referee: Referee) -> Verdict:
+    """Until the judge, or the driver's giving up, ends the trial."""
+    last = Verdict(Outcome.FAILED, "the plant shows another scene", 0.0)
+    while True:
+        verdict = referee.look()
+        if verdict is None or verdict.over:
+            return verdict or last
+        last = Verdict(Outcome.FAILED, f"the driver went to {supervisor.driver.name}", verdict.time_s)
+        if supervisor.driver in (State.DAMPING, State.LAST_RESORT):
+            return last
+        time.sleep(0.005)
