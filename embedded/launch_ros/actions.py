@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import yaml
@@ -9,6 +10,7 @@ from launch import Action
 from launch._base import perform, substitutions
 from launch.actions import ExecuteProcess
 from wbvla_embedded import packages
+from wbvla_embedded.arguments import load_yaml
 
 from .parameter_descriptions import Parameter, ParameterFile, _evaluate
 
@@ -146,7 +148,8 @@ def _flat(context, parameters, prefix=''):
 
 
 def _yaml(value):
-    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix('...\n').strip()
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix('...\n').strip()
+    return text if load_yaml(text) == value else json.dumps(value)
 
 
 class LifecycleNode(Node):

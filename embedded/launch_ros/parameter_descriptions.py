@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import yaml
 from launch import Substitution
 from launch._base import perform, substitutions
+from wbvla_embedded.arguments import load_yaml
 
 
 def _evaluate(context, value, value_type=None):
@@ -19,7 +19,7 @@ def _evaluate(context, value, value_type=None):
         return value.evaluate(context)
     if isinstance(value, (str, Substitution)) or _is_text_list(value):
         text = perform(context, value)
-        result = text if value_type is str else yaml.safe_load(text)
+        result = text if value_type is str else load_yaml(text)
         if isinstance(result, int) and not isinstance(result, bool) and value_type is float:
             result = float(result)
         plain = value_type in (bool, int, float, str)

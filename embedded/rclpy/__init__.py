@@ -5,8 +5,6 @@ It is only on the path of machines without ROS 2; see `embedded/README.md`.
 
 from __future__ import annotations
 
-import atexit
-
 import wbvla_embedded
 
 wbvla_embedded.install()
@@ -100,7 +98,6 @@ def spin_until_future_complete(node, future, executor=None, timeout_sec=None):
         executor.remove_node(node)
 
 
-atexit.register(try_shutdown)
 __all__ = ['Context', 'Future', 'Parameter', 'SignalHandlerOptions', 'create_node', 'get_default_context',
            'get_global_executor', 'get_rmw_implementation_identifier', 'init', 'install_signal_handlers', 'ok',
            'shutdown', 'spin', 'spin_once', 'spin_until_future_complete', 'try_shutdown',

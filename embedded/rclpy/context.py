@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import threading
@@ -108,6 +109,13 @@ class Context:
 
     def __exit__(self, *exc):
         self.try_shutdown()
+
+
+@atexit.register
+def _leave() -> None:
+    """DDS threads must be gone before the interpreter is."""
+    for context in list(_contexts):
+        context.try_shutdown()
 
 
 def _domain_from_environment() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import time
 
@@ -204,7 +205,7 @@ def test_invalid_topic_names_are_refused(graph, name: str) -> None:
 
 def test_arguments_rename_remap_and_set_parameters(tmp_path) -> None:
     file = tmp_path / 'p.yaml'
-    file.write_text('/**:\n  ros__parameters: {rate: 1.0, a: {b: 2}}\n/space/other:\n  ros__parameters: {rate: 5.0}\n'
+    file.write_text('/**:\n  ros__parameters: {rate: 1e-3, a: {b: 2}}\n/space/other:\n  ros__parameters: {rate: 5.0}\n'
                     '/space/*:\n  ros__parameters: {word: file}\n')
     context = rclpy.Context()
     rclpy.init(context=context, args=['prog', '--ros-args', '-r', '__node:=other', '-r', '__ns:=/space', '-r',
@@ -219,6 +220,25 @@ def test_arguments_rename_remap_and_set_parameters(tmp_path) -> None:
     finally:
         node.destroy_node()
         context.shutdown()
+
+
+@pytest.mark.parametrize(('text', 'reason'), [
+    ('- 1', 'top level must map'), ('/x: {rate: 1.0}', "'/x/rate' has no ros__parameters"), ('a: [', 'not valid YAML'),
+    ('/x: {ros__parameters: {mixed: [1, 2.0]}}', "the value of 'mixed' must be"),
+    ('/x: {ros__parameters: {deep: [{a: 1}]}}', "the value of 'deep' must be")])
+def test_malformed_parameter_file_is_refused_with_file_and_key(tmp_path, text: str, reason: str) -> None:
+    file = tmp_path / 'bad.yaml'
+    file.write_text(text)
+    with pytest.raises(RuntimeError) as caught:
+        rclpy.init(context=rclpy.Context(), args=['--ros-args', '--params-file', str(file)])
+    assert reason in str(caught.value) and str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize('words', [['-r', 'a=b'], ['-p', 'gain'], ['--log-level', 'loud'], ['--what'], ['-p'],
+                                   ['--params-file', '/no/such.yaml']])
+def test_malformed_ros_arguments_are_refused(words: list[str]) -> None:
+    with pytest.raises(RuntimeError, match=re.escape(words[-1].lstrip('-'))):
+        rclpy.init(context=rclpy.Context(), args=['--ros-args', *words])
 
 
 def test_publishing_after_shutdown_fails_as_in_humble() -> None:

@@ -246,12 +246,13 @@ def test_node_command_line_carries_names_parameters_and_remaps(tmp_path: Path) -
     context.launch_configurations['flag'] = 'true'
     for action in (PushRosNamespace('robot'), SetParameter('use_sim_time', True), SetRemap('a', 'b')):
         action.execute(context)
-    node = Node(executable='/bin/node', name='me', namespace='arm', arguments=['-v'], remappings=[('c', 'd')], parameters=[
-        ParameterFile(str(file)), {'flag': LaunchConfiguration('flag'), 'deep': {'list': [1.5, 2.0]},
-                                   'text': ParameterValue('5', value_type=str)}])
+    values = {'flag': LaunchConfiguration('flag'), 'deep': {'list': [1.5, 2.0]},
+              'text': ParameterValue('5', value_type=str), 'odd': ParameterValue('1e3', value_type=str)}
+    node = Node(executable='/bin/node', name='me', namespace='arm', arguments=['-v'], remappings=[('c', 'd')],
+                parameters=[ParameterFile(str(file)), values])
     assert node._command(context) == [
         '/bin/node', '-v', '--ros-args', '-r', '__node:=me', '-r', '__ns:=/robot/arm', '-p', 'use_sim_time:=true',
-        '--params-file', str(file), '-p', 'flag:=true', '-p', 'deep.list:=[1.5, 2.0]', '-p', "text:='5'",
+        '--params-file', str(file), '-p', 'flag:=true', '-p', 'deep.list:=[1.5, 2.0]', '-p', "text:='5'", '-p', 'odd:="1e3"',
         '-r', 'a:=b', '-r', 'c:=d']
     with pytest.raises(RuntimeError, match='there is no parameter file'):
         Node(executable='x', parameters=[str(tmp_path / 'no.yaml')])._command(context)

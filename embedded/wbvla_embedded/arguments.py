@@ -68,7 +68,7 @@ def _parameter(found: RosArguments, text: str) -> None:
         raise ArgumentError(f"parameter '{text}' is not of the form name:=value")
     node, colon, name = left.rpartition(':')
     try:
-        found.parameters.append((node if colon else '/**', name, _value(name, yaml.safe_load(value), '-p')))
+        found.parameters.append((node if colon else '/**', name, _value(name, load_yaml(value), '-p')))
     except yaml.YAMLError:
         raise ArgumentError(f"value of parameter '{text}' is not valid YAML") from None
 
@@ -90,13 +90,23 @@ _VALUED = {'-r': _remap, '--remap': _remap, '-p': _parameter, '--param': _parame
 _IGNORED = {f'--{state}-{kind}-logs' for state in ('enable', 'disable') for kind in ('stdout', 'external-lib')}
 
 
+def load_yaml(text: str) -> Any:
+    """YAML as ROS reads it: `1e-3` is a number too. Raises yaml.YAMLError."""
+    import yaml
+
+    class Loader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):
+        """Safe, with one more form of numbers."""
+
+    Loader.add_implicit_resolver('tag:yaml.org,2002:float', re.compile(r'[-+]?\d+[eE][-+]?\d+$'), list('-+0123456789'))
+    return yaml.load(text, Loader=Loader)
+
+
 def read_file(path: Path) -> list[tuple[str, str, Any]]:
     """(node pattern, parameter name, value) of a ROS parameter file; raises ArgumentError with file and key."""
     import yaml
 
-    loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
     try:
-        content = yaml.load(path.read_text(encoding='utf-8'), Loader=loader)
+        content = load_yaml(path.read_text(encoding='utf-8'))
     except OSError as error:
         raise ArgumentError(f'cannot read parameter file {path}: {error.strerror}') from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -134,14 +144,12 @@ def _value(name: str, value: Any, where: str) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, list):
-        if all(isinstance(item, float) or type(item) is int for item in value) and \
-                any(isinstance(item, float) for item in value):
-            return [float(item) for item in value]
         if value and isinstance(value[0], (bool, int, float, str)) and len({type(item) for item in value}) == 1:
             return value
         if not value:
             return value
-    raise ArgumentError(f"{where}: the value of '{name}' must be a bool, number, string or a list of one of these")
+    raise ArgumentError(f"{where}: the value of '{name}' must be a bool, number, string or a list "
+                        f'of values of one type, not {value!r}')
 
 
 def _pattern(node: str) -> re.Pattern[str]:

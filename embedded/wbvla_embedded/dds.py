@@ -6,14 +6,37 @@ Samples pass as bytes; their types are known to DDS by name only, as with rmw_cy
 from __future__ import annotations
 
 import ctypes as ct
+import importlib
+import importlib.util
 import os
+import sys
 import threading
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any, ClassVar
 
-from cyclonedds import _clayer
-from cyclonedds.internal import DDS, dds_c_t
 
+def _load() -> tuple[ModuleType, ModuleType]:
+    """Cyclone's C layer and the module that loads the library.
+
+    The package itself imports all of its Python API, which costs each process 0.15 s and 12 MB that are not needed
+    here; so it stands in as an empty module meanwhile.
+    """
+    if 'cyclonedds' in sys.modules:
+        return importlib.import_module('cyclonedds._clayer'), importlib.import_module('cyclonedds.internal')
+    spec = importlib.util.find_spec('cyclonedds')
+    if spec is None:
+        raise ImportError('the embedded graph needs Cyclone DDS: pip install cyclonedds')
+    stand_in = ModuleType('cyclonedds')
+    stand_in.__path__ = list(spec.submodule_search_locations)
+    sys.modules['cyclonedds'] = stand_in
+    try:
+        return importlib.import_module('cyclonedds._clayer'), importlib.import_module('cyclonedds.internal')
+    finally:
+        del sys.modules['cyclonedds']
+
+
+_clayer, _internal = _load()
 INFINITE = 2**63 - 1
 ANY_SAMPLE = 0x7F  # any sample, view and instance state
 # This host only. Without multicast, which loopback interfaces lack; Humble's ROS_LOCALHOST_ONLY=1 ends up the same.
@@ -33,7 +56,8 @@ _TYPE_INFO = (bytes.fromhex(
     '613a3a526177000004000000000000002200000001000000f2fb4ec3220f133580d60fd320f676f1b7667ab224893a0c'
     '73d444735ff1'))
 
-_lib = DDS._dll_handle
+# A handle of our own: signatures are kept per handle, and the package declares others.
+_lib = ct.CDLL(_internal.DDS._dll_handle._name)
 _i32, _i64, _u32, _ptr, _bool = ct.c_int32, ct.c_int64, ct.c_uint32, ct.c_void_p, ct.c_bool
 _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     'create_domain': (_i32, (_u32, ct.c_char_p)), 'create_participant': (_i32, (_u32, _ptr, _ptr)),
@@ -320,7 +344,7 @@ def take_status(entity: int, bit: int) -> Any | None:
     changes = ct.c_uint32()
     if _lib.dds_get_status_changes(entity, ct.byref(changes)) < 0 or not changes.value & bit:
         return None
-    status = getattr(dds_c_t, STATUSES[bit] + '_status')()
+    status = getattr(_internal.dds_c_t, STATUSES[bit] + '_status')()
     getattr(_lib, f'dds_get_{STATUSES[bit]}_status')(_i32(entity), ct.byref(status))
     return status
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.abc
 import importlib.machinery
 import os
 import sys
@@ -25,8 +24,8 @@ def _may_be_interfaces(package: str) -> bool:
         os.path.isdir(os.path.join(root, package, kind)) for root in roots if root for kind in _KINDS)
 
 
-class InterfaceFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Last on `sys.meta_path`, so that a package that really is installed wins."""
+class InterfaceFinder:
+    """Finder and loader. Last on `sys.meta_path`, so that a package that really is installed wins."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
         """Offer packages with interfaces and their `msg`, `srv` and `action` modules."""
