@@ -47,11 +47,12 @@ class Timing:
 
     driver_period: int = 5
     lmo_period: int = 20
+    lmo_phase: int = 6
     vla_period: int = 100
     camera_hz: float = 15.0
     teleop_period: int = 50
     log_period: int = 20
-    state_delay: int = 1
+    state_delay: int = 2
     lmo_delay: int = 2
     camera_delay: int = 15
     vla_delay: int = 20
@@ -113,7 +114,7 @@ class LockStep:
             [EPOCH_NS + phase * MS, round(period * MS), task]
             for phase, period, task in (
                 (0, timing.driver_period, self._tick_driver),
-                (2, timing.lmo_period, self._tick_lmo),
+                (timing.lmo_phase, timing.lmo_period, self._tick_lmo),
                 (3, 1e3 / timing.camera_hz, self._tick_camera),
                 (4, timing.vla_period, self._tick_vla),
                 (1, timing.teleop_period, self._tick_teleop),
