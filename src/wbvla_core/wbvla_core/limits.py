@@ -64,7 +64,7 @@ class ClampReport:
         """For people: ``position: left_knee_joint; effort: ...``; empty when nothing was clamped."""
         parts = []
         for kind in ("position", "velocity", "effort"):
-            hit = [names[i] for i in np.flatnonzero(getattr(self, kind))]
+            hit = [names[i] for i in np.flatnonzero(getattr(self, kind)).tolist()]
             if hit:
                 parts.append(f"{kind}: {', '.join(hit)}")
         return "; ".join(parts)

@@ -84,10 +84,8 @@ class DeadlineTimer:
 
     def wait(self) -> Tick:
         """Sleep until the next deadline (not at all when it has passed) and begin its tick."""
-        if self._next_ns is None:
-            self.start()
-        deadline_ns = self._next_ns
         now_ns = self._clock()
+        deadline_ns = now_ns if self._next_ns is None else self._next_ns
         skipped = 0
         if now_ns < deadline_ns:
             while now_ns < deadline_ns:

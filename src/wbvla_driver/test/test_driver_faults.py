@@ -248,6 +248,17 @@ def test_a_second_publisher_voids_the_session_and_is_told(bench):
     assert bench.until(State.ACTIVE) <= 100  # the source goes on with the new session
 
 
+def test_the_successor_of_a_killed_source_is_no_second_publisher(bench):
+    bench.active()
+    bench.source_alive = False
+    bench.until(State.STANDING)
+    session = bench.core.authority[1]
+    bench.core.second_publisher("vla/arm_target", Source.VLA, bench.now_ns)
+    bench.tick()
+    assert bench.core.authority == (Source.VLA, session)
+    assert Reason.SECOND_PUBLISHER not in bench.reasons()
+
+
 def test_a_second_locomotion_node_does_not_get_through(bench):
     bench.active()
     wild = np.full(len(bench.spec.lmo_joints), 1.0)

@@ -66,6 +66,11 @@ class AuthorityMux:
         """A good message came."""
         self._tracks[stream] = _Track(sequence, now_ns)
 
+    def silent(self, now_ns: int) -> bool:
+        """Whether the source had begun and all its streams are stale."""
+        tracks = self._tracks.values()
+        return bool(tracks) and all(now_ns - track.seen_ns > self._stale_ns for track in tracks)
+
     def age_ns(self, now_ns: int) -> int | None:
         """Age of the oldest stream that the source has begun in this session; None when it has begun none."""
         if not self._tracks:

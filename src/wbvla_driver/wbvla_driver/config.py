@@ -79,8 +79,8 @@ def torso_link(spec: RobotSpec) -> str:
 
 @dataclass(frozen=True)
 class DriverStatus:
-    """What the driver says about itself; ``dropped`` counts refused messages by reason name, ``since_ns`` is when the
-    state was entered, in the clock of the stamps."""
+    """What the driver says about itself; ``dropped`` counts refused messages by reason name, ``since_ns`` is
+    when the state was entered, in the clock of the stamps."""
 
     state: State
     reason: Reason

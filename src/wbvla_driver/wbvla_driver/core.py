@@ -129,10 +129,18 @@ class DriverCore:
         self._heartbeat_ns = now_ns
 
     def second_publisher(self, topic: str, source: Source, now_ns: int) -> None:
-        """Another node began to publish on a command topic of ``source`` (NONE: not a source's topic)."""
+        """Another node began to publish on a command topic of ``source`` (NONE: not a source's topic).
+
+        Where the source with authority had fallen silent before, it is its successor: a killed node stays
+        listed for some seconds. It only begins anew.
+        """
+        mux = self._intake.mux
         detail = "another node publishes here; stop it"
-        if source != Source.NONE and source == self._intake.mux.source:
-            detail += f"; session {self._intake.mux.renew()} voids what was sent before"
+        if source != Source.NONE and source == mux.source:
+            if mux.silent(now_ns):
+                self._tell(Reason.NONE, topic, "a new publisher after a silent one", now_ns)
+                return
+            detail += f"; session {mux.renew()} voids what was sent before"
             self._withdraw(now_ns)
         self._tell(Reason.SECOND_PUBLISHER, topic, detail, now_ns)
 

@@ -97,8 +97,8 @@ class ControlLoop:
         """Begin to control."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         if self._priority > 1:
-            # The calling thread (the executor's) holds the interpreter lock at times; were it preempted by some
-            # other process then, the control thread would wait for that one.
+            # The calling thread (the executor's) holds the interpreter lock at times; were it preempted by
+            # some other process then, the control thread would wait for that one.
             enter_realtime(self._priority - 1)
         self._stopping.clear()
         self.failure = None

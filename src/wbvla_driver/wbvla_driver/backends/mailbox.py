@@ -36,12 +36,13 @@ class MailboxBackend:
     def acquire(self) -> Iterator[str]:
         """Opens the mailbox (waiting for the plant) and waits for the first reading."""
         try:
-            self._mailbox = Mailbox.open(self._name, self._spec, self._timeout_s)
+            mailbox = Mailbox.open(self._name, self._spec, self._timeout_s)
         except MailboxError as error:
             raise BackendError(str(error)) from None
+        self._mailbox = mailbox
         yield f"mailbox '{self._name}' of {self._spec.name} opened"
         give_up_ns = self._clock() + int(self._timeout_s * 1e9)
-        while self._mailbox.read_reading() is None:
+        while mailbox.read_reading() is None:
             if self._clock() > give_up_ns:
                 raise BackendError(f"the plant of mailbox '{self._name}' gives no readings; is it running?")
             time.sleep(0.01)
