@@ -64,7 +64,8 @@ class ClampReport:
         """For people: ``position: left_knee_joint; effort: ...``; empty when nothing was clamped."""
         parts = []
         for kind in ("position", "velocity", "effort"):
-            hit = [names[i] for i in np.flatnonzero(getattr(self, kind)).tolist()]
+            mask: np.ndarray = getattr(self, kind)
+            hit = [name for name, clamped in zip(names, mask, strict=True) if clamped]
             if hit:
                 parts.append(f"{kind}: {', '.join(hit)}")
         return "; ".join(parts)
