@@ -302,7 +302,11 @@ class DriverNode(ManagedNode):
             self._told_state = event.state
             text = f"{event.state.name} ({event.reason.name}): {event.detail}"
             quiet = event.reason in (Reason.NONE, Reason.OPERATOR)
-            (self.get_logger().info if quiet else self.get_logger().warning)(text)
+            # Two lines on purpose: rclpy ties a line that logs to one severity for good.
+            if quiet:
+                self.get_logger().info(text)
+            else:
+                self.get_logger().warning(text)
         if changed:
             self.publish_status()
 

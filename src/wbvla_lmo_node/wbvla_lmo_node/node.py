@@ -168,7 +168,12 @@ class LmoNode(ManagedNode):
         if reason.name != self._told:
             self._told = reason.name
             log = self.get_logger()
-            (log.info if reason == Reason.NONE else log.warning)(f"{reason.name}: {detail}")
+            text = f"{reason.name}: {detail}"
+            # Two lines on purpose: rclpy ties a line that logs to one severity for good.
+            if reason == Reason.NONE:
+                log.info(text)
+            else:
+                log.warning(text)
 
 
 main = main_of(LmoNode)
