@@ -66,12 +66,14 @@ class _Skew:
     def worst_ms(self) -> float:
         """Largest distance [ms] over recent arm targets that have a later locomotion command; 0 without
         any."""
-        if not self.arm_stamps or not self.loco_stamps:
+        # Copies, because the writer's thread adds stamps while another one asks.
+        arms, locos = tuple(self.arm_stamps), tuple(self.loco_stamps)
+        if not arms or not locos:
             return 0.0
-        oldest, newest = self.loco_stamps[0], self.loco_stamps[-1]
+        oldest, newest = locos[0], locos[-1]
         distances = [
-            min(abs(arm - loco) for loco in self.loco_stamps)
-            for arm in self.arm_stamps
+            min(abs(arm - loco) for loco in locos)
+            for arm in arms
             if oldest <= arm <= newest
         ]
         return max(distances, default=0) / 1e6
