@@ -29,9 +29,9 @@ LOOK_RIGHT_DOWN = {"head_yaw_joint": -0.3, "head_pitch_joint": 0.2}
 REACH = {
     "head_yaw_joint": 0.0,
     "head_pitch_joint": 0.1,
-    "left_shoulder_pitch_joint": -0.9,
+    "left_shoulder_pitch_joint": -1.1,
     "left_elbow_joint": -0.9,
-    "right_shoulder_pitch_joint": -0.9,
+    "right_shoulder_pitch_joint": -1.1,
     "right_elbow_joint": -0.9,
     "left_claw_joint": 1.0,
     "right_claw_joint": 1.0,
@@ -48,6 +48,14 @@ REST = {
     "right_elbow_joint": -0.3,
     "left_claw_joint": 0.0,
     "right_claw_joint": 0.0,
+}
+# On the way between rest and reach, so that the hands pass the edge of a table before the robot.
+FOLD = {
+    **REST,
+    "left_shoulder_pitch_joint": 0.3,
+    "left_elbow_joint": -2.1,
+    "right_shoulder_pitch_joint": 0.3,
+    "right_elbow_joint": -2.1,
 }
 
 # From hanging in damping to standing on the floor without a rope, so that a fall would be one.
@@ -72,10 +80,14 @@ DEMO: tuple[Step, ...] = (
     Loco(STANDING_M),
     Wait(3.0),
     Say("moves its arms"),
+    Arms(FOLD),
+    Wait(1.2),
     Arms(REACH),
     Wait(2.0),
     Arms(WIDE),
     Wait(2.0),
+    Arms(FOLD),
+    Wait(1.5),
     Arms(REST),
     Wait(2.0),
     Say("pushed: 8 N s forward, 12 N s sideways"),
