@@ -10,7 +10,7 @@ from wbvla_core.rotations import matrix_from_quaternion, matrix_from_rpy, quater
 from wbvla_core.timing import NS_PER_S
 from wbvla_core.types import RobotState
 from wbvla_teleop.devices.scripted import View
-from wbvla_teleop.frame import TeleopFrame, WristPose
+from wbvla_teleop.frame import PELVIS, TeleopFrame, WristPose
 from wbvla_teleop.ik import DualArmIk
 
 from wbvla_sim.operators.walk import Pose2, Walker, pose2
@@ -28,8 +28,10 @@ LIFT_M, READY_M = np.array([0.14, 0.33, 0.14]), np.array([0.26, 0.22, 0.24])
 ABOVE_M = np.array([-0.06, 0.0, 0.09])
 """From the ball to where the hand stops before it touches."""
 LIFT_SPEED_M_S, REACH_SPEED_M_S, TOUCH_SPEED_M_S = 0.35, 0.3, 0.12
-NEAR_M = 0.015
-DWELL_S = 0.4
+NEAR_M, HAND_NEAR_M = 0.015, 0.035
+"""When the target is where it shall be, and when the hand is where the target is."""
+PATIENCE_S, DWELL_S = 2.5, 0.4
+"""How long the hand may lag behind before the operator goes on all the same, and how long it stays at the ball."""
 FINGERS_DOWN_RAD = np.radians(35.0)
 
 
@@ -62,7 +64,7 @@ class ReachTableOperator:
         grasp = np.array(hand_spec.xyz_m) - [0.0, 0.0, 0.7 * hand_spec.finger_length_m]
         # Fingers (-z of the mount) forward and down.
         attitude = matrix_from_rpy((0.0, FINGERS_DOWN_RAD - 0.5 * np.pi, 0.0))
-        self._quaternion = quaternion_from_matrix(attitude)
+        self._grasp, self._quaternion = grasp, quaternion_from_matrix(attitude)
         self._offset = attitude @ grasp
         self._walker = Walker()
         self._cursor: np.ndarray | None = None
@@ -81,10 +83,16 @@ class ReachTableOperator:
             return TeleopFrame(now_ns, False)
         dt_s = min(max(now_ns - (self._last_ns or now_ns), 0) / NS_PER_S, 0.1)
         self._last_ns = now_ns
-        ball = self._ball(view)
+        ball, hand = self._ball(view), self._hand(state)
         if self._cursor is None:
-            self._cursor = self._hand(state)
-        flags = self._advance(ball, view, now_ns, dt_s)
+            self._cursor = hand
+        lag_m = float(np.linalg.norm(hand - self._cursor))
+        waited_s = (now_ns - (self._phase_ns or now_ns)) / NS_PER_S
+        flags = (0, 0, 0)
+        if self.phase is Phase.WALK:
+            flags = self._walk(view, now_ns)
+        else:
+            self._move(ball, view, dt_s, lag_m < HAND_NEAR_M, waited_s, now_ns)
         wrist = WristPose(self._cursor - self._offset, self._quaternion)
         return TeleopFrame(
             now_ns,
@@ -96,32 +104,36 @@ class ReachTableOperator:
             height_m=self._spec.nominal_height_m,
         )
 
-    def _advance(self, ball: np.ndarray, view: View, now_ns: int, dt_s: float) -> tuple[int, int, int]:
-        """Move the cursor or choose flags by the phase; ``ball`` in the pelvis frame."""
-        still = (0, 0, 0)
+    def _walk(self, view: View, now_ns: int) -> tuple[int, int, int]:
+        flags = self._walker.flags(_pelvis(view), self.goal(view), now_ns)
+        if self._walker.arrived:
+            self._enter(Phase.REACH, now_ns)
+        return flags
+
+    def _move(
+        self, ball: np.ndarray, view: View, dt_s: float, hand_is_there: bool, waited_s: float, now_ns: int
+    ) -> None:
+        """Move the cursor by the phase; ``ball`` in the pelvis frame. A phase ends with the hand where the cursor
+        is, or when patience does."""
+        there = hand_is_there or waited_s > PATIENCE_S
         if self.phase is Phase.LIFT:
-            if self._follow(self._waypoints[0], LIFT_SPEED_M_S, dt_s):
+            if self._follow(self._waypoints[0], LIFT_SPEED_M_S, dt_s) and there:
                 self._waypoints.pop(0)
+                self._phase_ns = now_ns
                 if not self._waypoints:
                     self._enter(Phase.REACH if self._in_reach(ball, view) else Phase.WALK, now_ns)
-        elif self.phase is Phase.WALK:
-            flags = self._walker.flags(_pelvis(view), self.goal(view), now_ns)
-            if self._walker.arrived:
-                self._enter(Phase.REACH, now_ns)
-            return flags
         elif self.phase is Phase.REACH:
-            if self._follow(ball + ABOVE_M, REACH_SPEED_M_S, dt_s):
+            if self._follow(ball + ABOVE_M, REACH_SPEED_M_S, dt_s) and there:
                 self._enter(Phase.TOUCH, now_ns)
         elif self.phase is Phase.TOUCH:
-            if self._follow(ball, TOUCH_SPEED_M_S, dt_s):
-                self._enter(Phase.DWELL, now_ns)
+            if self._follow(ball, TOUCH_SPEED_M_S, dt_s) and there:
+                self._enter(Phase.DWELL if hand_is_there else Phase.REACH, now_ns)
         elif self.phase is Phase.DWELL:
             self._follow(ball, TOUCH_SPEED_M_S, dt_s)
-            if now_ns - (self._phase_ns or now_ns) > DWELL_S * NS_PER_S:
+            if waited_s > DWELL_S:
                 self._enter(Phase.RETRACT, now_ns)
-        elif self._follow(self._mirrored(READY_M), REACH_SPEED_M_S, dt_s):
+        elif self._follow(self._mirrored(READY_M), REACH_SPEED_M_S, dt_s) and there:
             self._enter(Phase.DONE, now_ns)
-        return still
 
     def goal(self, view: View) -> Pose2:
         """Where the pelvis shall stand: before the table, the ball ahead and a little to the hand's side."""
@@ -165,9 +177,11 @@ class ReachTableOperator:
         return turn.T @ (self._ball_in_world(view) - view.pelvis.position_m)
 
     def _hand(self, state: RobotState) -> np.ndarray:
-        """Where the grasp point would be with the hand in its target attitude, in the pelvis frame."""
+        """Where the grasp point is, in the pelvis frame."""
         self._ik.reset(state.position_rad)
-        return self._ik.wrist(self._side, "pelvis").position_m + self._offset
+        wrist = self._ik.wrist(self._side, PELVIS)
+        assert wrist.quaternion_wxyz is not None
+        return wrist.position_m + matrix_from_quaternion(wrist.quaternion_wxyz) @ self._grasp
 
     def _mirrored(self, left_m: np.ndarray) -> np.ndarray:
         return left_m * [1.0, self._sign, 1.0]

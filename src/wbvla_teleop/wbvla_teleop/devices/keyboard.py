@@ -113,13 +113,13 @@ class KeyMapper:
             return
         where = self._where()
         present = (where.left, where.right)[self._hand]
-        target = self._targets[self._hand] or present
+        target = self._targets[self._hand] or WristPose(present.position_m, None, TORSO)
         position = target.position_m + rate * self.config.hand_speed_m_s * dt_s
         ahead = position - present.position_m
         distance = float(np.linalg.norm(ahead))
         if distance > self.config.leash_m:
             position = present.position_m + ahead * (self.config.leash_m / distance)
-        self._targets[self._hand] = replace(target, position_m=position, frame=TORSO)
+        self._targets[self._hand] = replace(target, position_m=position)
 
     def _grip(self, held, dt_s: float) -> tuple[float, float] | None:
         """None until a gripper key came: then the driver leaves the grippers as they are."""

@@ -109,13 +109,13 @@ class PadMapper:
         self, hand: int, stick: dict[str, float], to_rest: bool, now: tuple[WristPose, WristPose], dt_s: float
     ) -> None:
         present, rest = now[hand], self._rest[hand] if self._rest else now[hand]
-        target = self._hands[hand] or present
+        target = self._hands[hand] or WristPose(present.position_m, None, TORSO)
         speed = self.config.hand_speed_m_s
         if to_rest:
             way = rest.position_m - target.position_m
             reach = self.config.rest_speed_m_s * dt_s
             position = target.position_m + way * min(1.0, reach / max(1e-9, float(np.linalg.norm(way))))
-            self._hands[hand] = WristPose(position, rest.quaternion_wxyz, TORSO)
+            self._hands[hand] = WristPose(position, None, TORSO)
             return
         rate = np.array([stick["left_y"], stick["left_x"], stick["right_y"]]) * speed
         position = target.position_m + rate * dt_s
@@ -123,11 +123,17 @@ class PadMapper:
         distance = float(np.linalg.norm(ahead))
         if distance > self.config.leash_m:
             position = present.position_m + ahead * (self.config.leash_m / distance)
-        turn = matrix_from_axis_angle((0.0, 0.0, 1.0), stick["right_x"] * self.config.turn_speed_rad_s * dt_s)
-        attitude = target.quaternion_wxyz
+        self._hands[hand] = WristPose(position, self._turned(target, present, stick["right_x"], dt_s), TORSO)
+
+    def _turned(self, target: WristPose, present: WristPose, stick: float, dt_s: float) -> np.ndarray | None:
+        """Attitude of the target. It is left to the inverse kinematics (hand in line with the forearm) until the
+        stick turns it for the first time, from what it is then."""
+        if stick == 0.0:
+            return target.quaternion_wxyz
+        attitude = present.quaternion_wxyz if target.quaternion_wxyz is None else target.quaternion_wxyz
         assert attitude is not None
-        turned = quaternion_from_matrix(turn @ matrix_from_quaternion(attitude))
-        self._hands[hand] = WristPose(position, turned, TORSO)
+        turn = matrix_from_axis_angle((0.0, 0.0, 1.0), stick * self.config.turn_speed_rad_s * dt_s)
+        return quaternion_from_matrix(turn @ matrix_from_quaternion(attitude))
 
 
 def _sign(value: float, threshold: float) -> int:
