@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections import deque
 from collections.abc import Iterable
+from typing import Any
 
 
 class Substitution:
@@ -178,10 +178,10 @@ class LaunchContext:
         self._configuration_stack, self._environment_stack = [], []
         self._locals, self._globals = {}, {}
         self._handlers: deque = deque()
-        self._events: asyncio.Queue | None = None
+        self._events: Any = None
         self._futures: list = []
         self._not_started: list[str] = []  # names of processes whose program could not be started
-        self.asyncio_loop = None
+        self.asyncio_loop: Any = None  # set by the LaunchService
         self._shutting_down = False
 
     @property

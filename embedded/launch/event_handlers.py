@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ._base import BaseEventHandler, LaunchDescriptionEntity
 from .events import ExecutionComplete, Shutdown
 from .events.process import ProcessExited, ProcessStarted
 
 
-def _entities(answer, *args):
+def _entities(answer: Any, *args) -> list:
     """What a handler was given, as a list: entities, or a function that returns them."""
     if callable(answer) and not isinstance(answer, LaunchDescriptionEntity):
         answer = answer(*args)

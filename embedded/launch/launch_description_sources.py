@@ -17,7 +17,7 @@ def load_python_launch_file_as_module(python_launch_file_path):
     if not Path(python_launch_file_path).is_file():
         raise InvalidPythonLaunchFileError(f'there is no launch file {python_launch_file_path}')
     spec = importlib.util.spec_from_file_location('python_launch_file', python_launch_file_path)
-    if spec is None:
+    if spec is None or spec.loader is None:
         raise InvalidPythonLaunchFileError(f'{python_launch_file_path} is not a Python file')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

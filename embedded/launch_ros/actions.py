@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 import yaml
 from launch import Action
@@ -70,12 +71,13 @@ class SetRemap(Action):
 class Node(ExecuteProcess):
     """Run an executable of a package as a ROS node."""
 
-    def __init__(self, *, executable, package=None, name=None, namespace=None, exec_name=None, parameters=None,
-                 remappings=None, ros_arguments=None, arguments=None, **kwargs):
+    def __init__(self, *, executable, package=None, name=None, namespace=None, exec_name=None, parameters: Any = None,
+                 remappings: Any = None, ros_arguments=None, arguments=None, **kwargs):
         super().__init__(cmd=[executable], name=exec_name, **kwargs)
         self._executable, self._package = executable, package
         self._node_name, self._node_namespace = name, namespace
-        self._parameters, self._remappings = list(parameters or ()), list(remappings or ())
+        self._parameters: list[Any] = list(parameters or ())
+        self._remappings: list[Any] = list(remappings or ())
         self._ros_arguments, self._arguments = list(ros_arguments or ()), list(arguments or ())
         self._expanded_namespace = ''
 

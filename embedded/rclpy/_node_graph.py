@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from wbvla_embedded import names
+from wbvla_embedded.graph import Graph
 
 from .qos import QoSProfile
 from .topic_endpoint_info import TopicEndpointInfo, TopicEndpointTypeEnum
@@ -12,6 +15,9 @@ _ROOT = '_NODE_NAME_UNKNOWN_'
 
 class GraphMixin:
     """Questions about topics, services and nodes; answers are sorted by name."""
+
+    _graph: Graph
+    resolve_topic_name: Callable[..., str]
 
     def get_node_names_and_namespaces(self):
         """(name, namespace) of every node."""

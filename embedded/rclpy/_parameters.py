@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import re
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor, ParameterEvent, SetParametersResult
 
@@ -18,6 +20,11 @@ _NAME = re.compile(r'[A-Za-z0-9_./\-]+$')
 class ParameterMixin:
     """Declared parameters with descriptors, callbacks and events."""
 
+    create_publisher: Callable[..., Any]
+    get_clock: Callable[[], Any]
+    get_fully_qualified_name: Callable[[], str]
+    _time_source_parameter: Callable[[Parameter], None]
+
     def _init_parameters(self, overrides, allow_undeclared):
         self._parameters, self._descriptors = {}, {}
         self._parameter_callbacks, self._parameter_lock = [], threading.RLock()
@@ -29,7 +36,7 @@ class ParameterMixin:
         """Declare a parameter with its default (or type) and return it; see `declare_parameters`."""
         return self.declare_parameters('', [(name, value, descriptor)], ignore_override)[0]
 
-    def declare_parameters(self, namespace, parameters, ignore_override=False):
+    def declare_parameters(self, namespace, parameters: Any, ignore_override=False):
         """Declare several: tuples of name, default or Parameter.Type, descriptor, the last two optional.
 
         Values come from the command line or parameter files unless `ignore_override`. Raises
@@ -38,11 +45,12 @@ class ParameterMixin:
         """
         declared, types = [], {}
         for index, entry in enumerate(parameters):
-            if not isinstance(entry, tuple) or not 1 <= len(entry) <= 3 or not isinstance(entry[0], str):
+            fields = list(entry) if isinstance(entry, tuple) else []
+            if not 1 <= len(fields) <= 3 or not isinstance(fields[0], str):
                 raise TypeError(f'Invalid parameter tuple at index {index}: {entry!r}')
-            default = entry[1] if len(entry) > 1 else None
-            descriptor = copy.deepcopy(entry[2]) if len(entry) > 2 and entry[2] is not None else ParameterDescriptor()
-            name = f'{namespace}.{entry[0]}' if namespace else entry[0]
+            given, default, descriptor = (*fields, None, None)[:3]
+            descriptor = ParameterDescriptor() if descriptor is None else copy.deepcopy(descriptor)
+            name = f'{namespace}.{given}' if namespace else given
             if not _NAME.match(name):
                 raise exceptions.InvalidParameterException(name)
             if name in self._parameters:
@@ -51,7 +59,7 @@ class ParameterMixin:
                 type_, default = default, None
             else:
                 type_ = Parameter.Type.from_parameter_value(default)
-            if len(entry) < 2 or (default is None and type_ is Parameter.Type.NOT_SET):
+            if len(fields) < 2 or (default is None and type_ is Parameter.Type.NOT_SET):
                 descriptor.dynamic_typing = True
             value = default
             if not ignore_override and name in self._parameter_overrides:

@@ -34,8 +34,6 @@ class Client:
         future = self.call_async(request)
         future.add_done_callback(lambda _: event.set())
         event.wait()
-        if future.exception() is not None:
-            raise future.exception()
         return future.result()
 
     def call_async(self, request):

@@ -61,10 +61,13 @@ class JumpHandle:
 class Clock:
     """A source of time; `Clock(clock_type=ClockType.ROS_TIME)` is a ROSClock."""
 
+    _clock_type: ClockType
+    _jumps: list[JumpHandle]
+
     def __new__(cls, *, clock_type=ClockType.SYSTEM_TIME):
         if not isinstance(clock_type, ClockType):
             raise TypeError('Clock type must be a ClockType enum')
-        self = super().__new__(ROSClock if clock_type is ClockType.ROS_TIME else cls)
+        self = object.__new__(ROSClock if clock_type is ClockType.ROS_TIME else cls)
         self._clock_type, self._jumps = clock_type, []
         return self
 

@@ -22,9 +22,11 @@ class Context:
 
     def __init__(self):
         self._lock = threading.RLock()
-        self._ok, self._graph, self._domain_id = False, None, None
+        self._ok, self._domain_id = False, None
+        self._graph: Graph | None = None
         self._arguments = arguments.RosArguments()
         self._callbacks, self._guards = [], weakref.WeakSet()
+        self._services = 0  # made so far, for the identities of their endpoints
 
     def init(self, args=None, *, initialize_logging=True, domain_id=None):
         """Read the arguments (those of the process by default). Raises RuntimeError when called twice."""
@@ -58,7 +60,7 @@ class Context:
     def _join(self) -> Graph:
         """The graph, joined when the first node needs it."""
         with self._lock:
-            if not self._ok:
+            if not self._ok or self._domain_id is None:
                 raise NotInitializedException()
             if self._graph is None:
                 try:

@@ -184,7 +184,7 @@ class Executor:
                 return None
             self._tasks = [task for task in self._tasks if not task.done()]
             for task in self._tasks:
-                if not task.executing() and not getattr(task, '_stepped', False):
+                if not task.executing() and not task._stepped:
                     task._stepped = True
                     return task
         return None
@@ -252,8 +252,9 @@ class Executor:
         if isinstance(work, Task):
             work()
             if work.done():
-                if work.exception() is not None:
-                    raise work.exception()
+                error = work.exception()
+                if error is not None:
+                    raise error
                 self.wake()  # others may wait for its result
             return
         entity, callback, args = work

@@ -15,6 +15,7 @@ from ._parameters import ParameterMixin
 from .callback_groups import MutuallyExclusiveCallbackGroup
 from .client import Client
 from .clock import ROSClock
+from .duration import Duration
 from .guard_condition import GuardCondition
 from .impl.rcutils_logger import _sinks
 from .logging import get_logger
@@ -30,7 +31,11 @@ from .timer import Timer
 from .utilities import _parse_node_arguments, get_default_context
 
 _ROSOUT_QOS = QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-_ROSOUT_QOS.lifespan = type(_ROSOUT_QOS.lifespan)(seconds=10)
+_ROSOUT_QOS.lifespan = Duration(seconds=10)
+
+
+def _listing(kind):
+    return property(lambda self: iter(list(self._entity_lists[kind])), doc=f'The {kind} of the node.')
 
 
 class Node(ParameterMixin, GraphMixin):
@@ -61,7 +66,7 @@ class Node(ParameterMixin, GraphMixin):
         self._entity_lists: dict[str, list] = {kind: [] for kind in (
             'publishers', 'subscriptions', 'clients', 'services', 'timers', 'guards', 'waitables')}
         self._default_callback_group = MutuallyExclusiveCallbackGroup()
-        self._record = self._graph.add_node(name, space)
+        self._record, self._destroyed = self._graph.add_node(name, space), False
         self._logger = get_logger(self._logger_name())
         self._clock = ROSClock()
         self._time_source = TimeSource(node=self)
@@ -92,7 +97,7 @@ class Node(ParameterMixin, GraphMixin):
         """Send a console message to `/rosout`; never fails, since logging must not."""
         record = Log(level=int(severity), name=name, msg=message, file=site[0], line=site[1], function=site[2])
         record.stamp.sec, record.stamp.nanosec = divmod(now_ns, 10**9)
-        if self._context.ok() and self._record is not None:
+        if self._context.ok() and not self._destroyed:
             try:
                 self._rosout.publish(record)
             except (RuntimeError, UnicodeError):
@@ -147,9 +152,6 @@ class Node(ParameterMixin, GraphMixin):
         self._executor = None if new_executor is None else weakref.ref(new_executor)
         if new_executor is not None:
             new_executor.add_node(self)
-
-    def _listing(kind):
-        return property(lambda self: iter(list(self._entity_lists[kind])), doc=f'The {kind} of the node.')
 
     publishers, subscriptions, clients = _listing('publishers'), _listing('subscriptions'), _listing('clients')
     services, timers, guards = _listing('services'), _listing('timers'), _listing('guards')
@@ -256,7 +258,7 @@ class Node(ParameterMixin, GraphMixin):
         participant = self._graph.participant
         # The id only has to differ from all others: the participant's guid and a count.
         with self._context._lock:
-            self._context._services = getattr(self._context, '_services', 0) + 1
+            self._context._services += 1
             mark = _identity(kind, participant.guid, self._context._services)
         reader = participant.reader(*incoming, profile._to_dds(mark))
         writer = participant.writer(*outgoing, profile._to_dds(mark))
@@ -311,8 +313,9 @@ class Node(ParameterMixin, GraphMixin):
 
     def destroy_node(self):
         """Free the node and all that it made."""
-        if self._record is None:
+        if self._destroyed:
             return
+        self._destroyed = True
         _sinks.pop(self._logger.name, None)
         self.executor = None
         with self._lock:
@@ -322,7 +325,6 @@ class Node(ParameterMixin, GraphMixin):
                 entity.destroy()
         if self._context._graph is self._graph:
             self._graph.remove_node(self._record)
-        self._record = None
 
 
 def _profile(qos_profile):

@@ -23,7 +23,7 @@ class ParameterService:
     """Serves `~/get_parameters` and the other five."""
 
     def __init__(self, node):
-        self._node = weakref.ref(node)
+        self._node = weakref.proxy(node)
         for name, type_, callback in (
                 ('describe_parameters', DescribeParameters, self._describe),
                 ('get_parameters', GetParameters, self._get), ('get_parameter_types', GetParameterTypes, self._types),
@@ -33,7 +33,7 @@ class ParameterService:
 
     def _describe(self, request, response):
         try:
-            response.descriptors = self._node().describe_parameters(request.names)
+            response.descriptors = self._node.describe_parameters(request.names)
         except ParameterNotDeclaredException:
             response.descriptors = []
         return response
@@ -41,21 +41,21 @@ class ParameterService:
     def _get(self, request, response):
         for name in request.names:
             try:
-                response.values.append(self._node().get_parameter(name).get_parameter_value())
+                response.values.append(self._node.get_parameter(name).get_parameter_value())
             except (ParameterNotDeclaredException, ParameterUninitializedException):
                 response.values.append(Parameter(name).get_parameter_value())
         return response
 
     def _types(self, request, response):
         try:
-            response.types = bytes(type_.value for type_ in self._node().get_parameter_types(request.names))
+            response.types = bytes(type_.value for type_ in self._node.get_parameter_types(request.names))
         except ParameterNotDeclaredException:
             response.types = []
         return response
 
     def _list(self, request, response):
         names, prefixes = [], set()
-        for name in self._node()._parameters:
+        for name in self._node._parameters:
             if self._listed(name, request.prefixes, request.depth):
                 names.append(name)
                 if PARAMETER_SEPARATOR_STRING in name:
@@ -75,7 +75,7 @@ class ParameterService:
     def _set(self, request, response):
         for message in request.parameters:
             try:
-                result = self._node().set_parameters_atomically([Parameter.from_parameter_msg(message)])
+                result = self._node.set_parameters_atomically([Parameter.from_parameter_msg(message)])
             except (ParameterNotDeclaredException, RuntimeError, ValueError) as error:
                 result = SetParametersResult(successful=False, reason=str(error))
             response.results.append(result)
@@ -83,7 +83,7 @@ class ParameterService:
 
     def _set_atomically(self, request, response):
         try:
-            response.result = self._node().set_parameters_atomically(
+            response.result = self._node.set_parameters_atomically(
                 [Parameter.from_parameter_msg(message) for message in request.parameters])
         except (ParameterNotDeclaredException, RuntimeError, ValueError) as error:
             response.result = SetParametersResult(successful=False, reason=str(error))

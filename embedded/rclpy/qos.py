@@ -121,7 +121,16 @@ class QoSProfile:
     """A set of policies; history (with a depth unless all is kept) or depth must be given."""
 
     __slots__ = ['_' + name for name in _FIELDS]
-    __hash__ = None
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+    history: HistoryPolicy
+    depth: int
+    reliability: ReliabilityPolicy
+    durability: DurabilityPolicy
+    lifespan: Duration
+    deadline: Duration
+    liveliness: LivelinessPolicy
+    liveliness_lease_duration: Duration
+    avoid_ros_namespace_conventions: bool
 
     def __init__(self, **kwargs):
         assert kwargs.keys() <= _FIELDS.keys(), f'Invalid arguments passed to constructor: {kwargs.keys()!r}'

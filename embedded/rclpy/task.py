@@ -14,7 +14,7 @@ class Future:
 
     def __init__(self, *, executor=None):
         self._done = self._cancelled = self._exception_fetched = False
-        self._result = self._exception = None
+        self._result, self._exception = None, None
         self._callbacks = []
         self._lock = threading.Lock()
         self._executor = None if executor is None else weakref.ref(executor)
@@ -46,11 +46,12 @@ class Future:
 
     def result(self):
         """The result, None while there is none; raises the exception if there is one."""
-        if self._exception:
-            raise self.exception()
+        error = self.exception()
+        if error is not None:
+            raise error
         return self._result
 
-    def exception(self):
+    def exception(self) -> BaseException | None:
         """The exception, None when there is none."""
         self._exception_fetched = True
         return self._exception
@@ -104,7 +105,7 @@ class Task(Future):
         self._args, self._kwargs = args or [], kwargs or {}
         if inspect.iscoroutinefunction(handler):
             self._handler = handler(*self._args, **self._kwargs)
-        self._step_lock = threading.Lock()
+        self._step_lock, self._stepped = threading.Lock(), False
 
     def __call__(self):
         """Run one step; nothing when another thread runs it or it is done."""
@@ -122,8 +123,9 @@ class Task(Future):
                 result = self._handler(*self._args, **self._kwargs)
                 if inspect.iscoroutine(result):
                     self._handler = result
-                    if self._executor is not None and self._executor() is not None:
-                        self._executor().wake()
+                    executor = self._executor() if self._executor is not None else None
+                    if executor is not None:
+                        executor.wake()
                 else:
                     self.set_result(result)
         except Exception as error:

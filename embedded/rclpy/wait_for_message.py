@@ -6,7 +6,7 @@ from .executors import SingleThreadedExecutor
 from .task import Future
 
 
-def wait_for_message(msg_type, node, topic, *, qos_profile=1, time_to_wait=-1):
+def wait_for_message(msg_type, node, topic, *, qos_profile=1, time_to_wait: float = -1):
     """(True, message), or (False, None) after `time_to_wait` seconds (negative: no limit).
 
     The node is served meanwhile, so it must not be in a spinning executor.

@@ -9,6 +9,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ def graph() -> Iterator[Callable[[float, Callable[[], bool]], bool]]:
             executor.spin_once(timeout_sec=0.02)
         return holds()
 
-    def node(name: str, node_class: type | None = None, **options: object) -> object:
+    def node(name: str, node_class: type | None = None, **options: Any) -> Any:
         made = node_class(name, **options) if node_class else rclpy.create_node(name, **options)
         nodes.append(made)
         executor.add_node(made)

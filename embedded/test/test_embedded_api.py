@@ -7,6 +7,7 @@ import importlib
 import inspect
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def _parameters(function) -> list[str]:
     return names
 
 
-def _check_parameters(where: str, ours: list[str], theirs: list[str] | str, problems: list[str]) -> None:
+def _check_parameters(where: str, ours: list[str], theirs: Any, problems: list[str]) -> None:
     if isinstance(theirs, str) or theirs is None or any('args' in item for item in theirs if item.startswith('*')):
         return  # Humble shows no parameters here
     ours, theirs = ([item for item in names if item != '/'] for names in (ours, theirs))

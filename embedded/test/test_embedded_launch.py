@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import install_path
 import pytest
@@ -99,6 +100,7 @@ def demo(tmp_path: Path, child_environment) -> Callable[..., subprocess.Popen]:
 
 def _line(process: subprocess.Popen, part: str) -> str:
     """The first line of output that contains a text."""
+    assert process.stdout is not None
     return next(line for line in process.stdout if part in line)
 
 
@@ -141,7 +143,7 @@ def _launch(*entities: object) -> int:
     return service.run()
 
 
-def _process(source: str, **options: object) -> ExecuteProcess:
+def _process(source: str, **options: Any) -> ExecuteProcess:
     return ExecuteProcess(cmd=[sys.executable, '-c', source], output='screen', **options)
 
 

@@ -94,9 +94,7 @@ def load_yaml(text: str) -> Any:
     """YAML as ROS reads it: `1e-3` is a number too. Raises yaml.YAMLError."""
     import yaml
 
-    class Loader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):
-        """Safe, with one more form of numbers."""
-
+    Loader: Any = type('Loader', (getattr(yaml, 'CSafeLoader', yaml.SafeLoader),), {})  # so that the base stays as it is
     Loader.add_implicit_resolver('tag:yaml.org,2002:float', re.compile(r'[-+]?\d+[eE][-+]?\d+$'), list('-+0123456789'))
     return yaml.load(text, Loader=Loader)
 

@@ -245,7 +245,7 @@ def serialize(message: Message, prefix: bytes = b'') -> bytes:
     return bytes(buffer)
 
 
-def deserialize(data: bytes, cls: type[Message], skip: int = 0) -> Message:
+def deserialize(data: bytes, cls: type[Any], skip: int = 0) -> Any:
     """The message in `data`, whose fields begin `skip` bytes after the encapsulation header.
 
     Raises CdrError for a foreign encapsulation, truncated data, lengths beyond the data and bytes left over.

@@ -43,14 +43,14 @@ def launch_file(path: Path, given: dict[str, str], *, debug: bool = False, show_
     A process counts as failed when it ends by itself with a code other than 0 before shutdown has begun and does not
     come back.
     """
-    from launch import LaunchDescription, LaunchService
+    from launch import LaunchContext, LaunchDescription, LaunchService
     from launch.actions import IncludeLaunchDescription, RegisterEventHandler
     from launch.event_handlers import OnProcessExit
     from launch.launch_description_sources import InvalidPythonLaunchFileError, PythonLaunchDescriptionSource
 
     source = PythonLaunchDescriptionSource(str(path))
     try:
-        declared = source.try_get_launch_description_without_context().get_launch_arguments(conditional_inclusion=True)
+        declared = source.get_launch_description(LaunchContext()).get_launch_arguments(conditional_inclusion=True)
     except InvalidPythonLaunchFileError as error:
         print(error, file=sys.stderr)
         return 2

@@ -25,7 +25,7 @@ def _load() -> tuple[ModuleType, ModuleType]:
     if 'cyclonedds' in sys.modules:
         return importlib.import_module('cyclonedds._clayer'), importlib.import_module('cyclonedds.internal')
     spec = importlib.util.find_spec('cyclonedds')
-    if spec is None:
+    if spec is None or spec.submodule_search_locations is None:
         raise ImportError('the embedded graph needs Cyclone DDS: pip install cyclonedds')
     stand_in = ModuleType('cyclonedds')
     stand_in.__path__ = list(spec.submodule_search_locations)
@@ -93,7 +93,7 @@ class DDSError(RuntimeError):
     """A call into Cyclone DDS that failed."""
 
 
-def call(name: str, *arguments: Any) -> int:
+def call(name: str, *arguments: Any) -> Any:
     """Call `dds_<name>` and return its non-negative result; raises DDSError otherwise."""
     result = getattr(_lib, 'dds_' + name)(*arguments)
     if result is not None and result < 0:

@@ -6,7 +6,7 @@ import importlib.machinery
 import os
 import sys
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 _KINDS = ('msg', 'srv', 'action')
 # Packages of `standard_interfaces.json`, so that other failing imports (each start has some) cost next to nothing.
@@ -38,7 +38,7 @@ class InterfaceFinder:
             return None
         if kind and not interfaces.interface_names(package, kind):
             return None
-        return importlib.machinery.ModuleSpec(fullname, self, is_package=not kind, origin='wbvla_embedded')
+        return importlib.machinery.ModuleSpec(fullname, cast(Any, self), is_package=not kind, origin='wbvla_embedded')
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         """Use the default module."""
@@ -53,7 +53,7 @@ class InterfaceFinder:
         from . import interfaces
 
         names = interfaces.interface_names(package, kind)
-        module.__all__ = names
+        vars(module)['__all__'] = names
 
         def load(name: str) -> Any:
             from . import messages

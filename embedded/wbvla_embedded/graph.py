@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import cdr, dds, names
-from .messages import Message, message_class
+from .messages import message_class
 
 _TOPIC = 'ros_discovery_info'
 _TYPE = 'rmw_dds_common/msg/ParticipantEntitiesInfo'
@@ -35,7 +35,7 @@ class Endpoint:
     qos: dict[str, Any]
 
 
-def _gid(guid: bytes) -> Message:
+def _gid(guid: bytes) -> Any:
     return message_class('rmw_dds_common/msg/Gid')(data=list(guid.ljust(24, b'\0')))
 
 
@@ -116,13 +116,13 @@ class Graph:
         """All nodes. The first call waits up to `settle_s` until each participant's announcement has come."""
         with self._lock:
             first = self._info_reader is None
-            if first:
+            if self._info_reader is None:
                 # A short history: what matters of a participant is its last word.
                 self._info_reader = self.participant.reader(
                     _TOPIC, names.dds_type(_TYPE), dds.endpoint_qos(0, True, True, ignore_local=True))
             deadline = time.monotonic() + settle_s
             while True:
-                self._take_announcements()
+                self._take_announcements(self._info_reader)
                 writers = self._endpoints(dds.BUILTIN_PUBLICATIONS).values()
                 present = {owner for owner, topic, _, _ in writers if topic == _TOPIC} - {self.participant.guid}
                 if not first or present <= self._others.keys() or time.monotonic() > deadline:
@@ -131,8 +131,8 @@ class Graph:
             self._others = {guid: nodes for guid, nodes in self._others.items() if guid in present}
             return self._nodes + [node for nodes in self._others.values() for node in nodes]
 
-    def _take_announcements(self) -> None:
-        while (sample := dds.take(self._info_reader)) is not None:
+    def _take_announcements(self, reader: int) -> None:
+        while (sample := dds.take(reader)) is not None:
             try:
                 info = cdr.deserialize(sample[0], message_class(_TYPE))
             except cdr.CdrError:

@@ -28,7 +28,7 @@ class Message:
     """What all message classes share: keyword construction, equality, `repr` and the field table."""
 
     __slots__ = ()
-    __hash__ = None
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
     _typename: ClassVar[str]
     _fields_and_field_types: ClassVar[dict[str, str]]
     _constant_defaults: ClassVar[tuple[tuple[str, Callable, Any], ...]]

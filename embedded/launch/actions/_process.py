@@ -7,6 +7,7 @@ import contextlib
 import os
 import shlex
 import signal
+from typing import Any
 
 from .._base import Action, BaseEventHandler, perform, substitutions
 from ..event_handlers import OnProcessExit, OnShutdown
@@ -53,8 +54,11 @@ class ExecuteProcess(Action):
         self._sigterm_timeout, self._sigkill_timeout = sigterm_timeout, sigkill_timeout
         self._output, self._output_format, self._log_cmd = output, output_format, log_cmd
         self._on_exit, self._respawn, self._respawn_delay = on_exit, respawn, respawn_delay
-        self._process, self._details, self._future, self._returncode = None, None, None, None
-        self._ending, self._timers, self._end_event = False, [], None
+        self._process, self._returncode = None, None
+        self._future: Any = None  # made when it is executed
+        self._details: dict[str, Any] = {}
+        self._ending, self._timers = False, []
+        self._end_event: Any = None
 
     cmd = property(lambda self: self._cmd, doc='The command line, each part as substitutions.')
     name = property(lambda self: self._name, doc='Its name, None for that of the program.')
@@ -62,7 +66,7 @@ class ExecuteProcess(Action):
     env = property(lambda self: self._env, doc='Its environment, None for that of the launch.')
     additional_env = property(lambda self: self._additional_env, doc='What is added to the environment.')
     output = property(lambda self: self._output, doc='Where its output goes.')
-    process_details = property(lambda self: self._details, doc='Name, command line, environment and pid.')
+    process_details = property(lambda self: self._details or None, doc='Name, command line, environment and pid.')
     return_code = property(lambda self: self._returncode, doc='Its exit code, None while it runs.')
 
     def _command(self, context):

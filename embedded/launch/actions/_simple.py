@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from .._base import Action, LaunchDescriptionSource, perform, substitutions
 from ..event_handlers import OnShutdown
@@ -207,7 +208,8 @@ class TimerAction(Action):
         super().__init__(**kwargs)
         self._period = period if isinstance(period, (int, float)) else substitutions(period)
         self._actions, self._cancel_on_shutdown = list(actions), cancel_on_shutdown
-        self._future, self._handle = None, None
+        self._future: Any = None
+        self._handle = None
 
     period = property(lambda self: self._period, doc='Seconds, or substitutions of them.')
     actions = property(lambda self: self._actions, doc='The entities.')
@@ -255,13 +257,14 @@ def _described(entities):
 class IncludeLaunchDescription(Action):
     """Visit another launch file."""
 
-    def __init__(self, launch_description_source, *, launch_arguments=None, **kwargs):
+    def __init__(self, launch_description_source, *, launch_arguments: Any = None, **kwargs):
         super().__init__(**kwargs)
         if not isinstance(launch_description_source, LaunchDescriptionSource):
             from ..launch_description_sources import AnyLaunchDescriptionSource
 
             launch_description_source = AnyLaunchDescriptionSource(launch_description_source)
-        self._source, self._arguments = launch_description_source, list(launch_arguments or ())
+        self._source = launch_description_source
+        self._arguments: list[Any] = list(launch_arguments or ())
 
     launch_description_source = property(lambda self: self._source, doc='Where it comes from.')
     launch_arguments = property(lambda self: self._arguments, doc='(name, value) of its arguments.')

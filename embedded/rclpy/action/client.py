@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 import weakref
+from typing import Any
 
 from action_msgs.msg import GoalInfo, GoalStatus, GoalStatusArray
 from action_msgs.srv import CancelGoal
@@ -171,10 +172,8 @@ class ActionClient:
             self._node.destroy_subscription(subscription)
 
 
-def _wait(future):
+def _wait(future) -> Any:
     event = threading.Event()
     future.add_done_callback(lambda _: event.set())
     event.wait()
-    if future.exception() is not None:
-        raise future.exception()
     return future.result()

@@ -7,12 +7,13 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from enum import IntEnum
 
 _DEFAULT_FORMAT = '[{severity}] [{time}] [{name}]: {message}'
 _COLORS = {10: '\033[32m', 30: '\033[33m', 40: '\033[31m', 50: '\033[31m'}
 _levels: dict[str, int] = {}
-_sinks: dict[str, object] = {}  # logger name -> called with (severity, name, message, call site, ns)
+_sinks: dict[str, Callable[..., None]] = {}  # logger name -> called with (severity, name, message, call site, ns)
 _lock = threading.Lock()
 
 

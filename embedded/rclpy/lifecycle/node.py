@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from lifecycle_msgs.msg import State, Transition, TransitionDescription, TransitionEvent
 from lifecycle_msgs.srv import ChangeState, GetAvailableStates, GetAvailableTransitions, GetState
@@ -22,6 +24,13 @@ _CALLBACKS = {10: 'on_configure', 11: 'on_cleanup', 12: 'on_shutdown', 13: 'on_a
 
 class LifecycleNodeMixin(ManagedEntity):
     """The state machine and its services; mixed into a node."""
+
+    context: Any
+    create_publisher: Callable[..., Any]
+    create_service: Callable[..., Any]
+    destroy_publisher: Callable[..., bool]
+    get_clock: Callable[[], Any]
+    get_logger: Callable[[], Any]
 
     def __init__(self, *, enable_communication_interface=True, callback_group=None):
         self._state, self._transition_lock = State.PRIMARY_STATE_UNCONFIGURED, threading.RLock()
