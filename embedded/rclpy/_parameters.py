@@ -48,9 +48,9 @@ class ParameterMixin:
             fields = list(entry) if isinstance(entry, tuple) else []
             if not 1 <= len(fields) <= 3 or not isinstance(fields[0], str):
                 raise TypeError(f'Invalid parameter tuple at index {index}: {entry!r}')
-            given, default, descriptor = (*fields, None, None)[:3]
+            default, descriptor = (*fields[1:], None, None)[:2]
             descriptor = ParameterDescriptor() if descriptor is None else copy.deepcopy(descriptor)
-            name = f'{namespace}.{given}' if namespace else given
+            name = f'{namespace}.{fields[0]}' if namespace else fields[0]
             if not _NAME.match(name):
                 raise exceptions.InvalidParameterException(name)
             if name in self._parameters:
