@@ -31,7 +31,7 @@ from wbvla_driver.telemetry import Telemetry
 from wbvla_msgs import msg, srv
 from wbvla_ros import conversions
 
-HOUSEKEEPING_PERIOD_S = 0.02
+HOUSEKEEPING_PERIOD_S = 0.05
 
 
 class DriverNode(ManagedNode):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import Imu, JointState
 from wbvla_core.robot_spec import RobotSpec
@@ -27,7 +28,7 @@ class Telemetry:
         self._authority = node.create_publisher(msg.Authority, "authority", LATCHED)
         self._estop = node.create_publisher(msg.EStop, "estop", LATCHED)
         self._joint_message = JointState(name=[*spec.joint_names, *spec.hand_names])
-        self._hands = [0.0] * len(spec.hands)
+        self._hands = np.zeros(len(spec.hands))
         self._imu_message = Imu()
         self._imu_message.header.frame_id = spec.base_link
         self._told_authority: tuple[Source, int] | None = None
@@ -68,9 +69,9 @@ class Telemetry:
         stamp = conversions.to_time(state.stamp_ns)
         joints = self._joint_message
         joints.header.stamp = stamp
-        joints.position = [*state.position_rad.tolist(), *state.gripper_opening.tolist()]
-        joints.velocity = [*state.velocity_rad_s.tolist(), *self._hands]
-        joints.effort = [*state.effort_nm.tolist(), *self._hands]
+        joints.position = conversions.doubles(np.concatenate((state.position_rad, state.gripper_opening)))
+        joints.velocity = conversions.doubles(np.concatenate((state.velocity_rad_s, self._hands)))
+        joints.effort = conversions.doubles(np.concatenate((state.effort_nm, self._hands)))
         self._joints.publish(joints)
         imu = self._imu_message
         imu.header.stamp = stamp
