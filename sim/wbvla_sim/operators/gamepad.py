@@ -31,18 +31,24 @@ class GamepadHands:
         self._mode: int | None = None
         self._hat: list[float] = []
         self._pressed: dict[str, int] = {}
+        self._resting = True
 
     def begin(self, sentence: str) -> None:
         """Take up a task. Raises ValueError when the operator does not understand."""
         self._operator.begin(sentence)
+        self._resting = False
+
+    def rest(self) -> None:
+        """Take the hands off the deadman; buttons still work."""
+        self._resting = True
 
     def press(self, button: str, readings: int = 5) -> None:
         """Hold a named button down for some readings."""
         self._pressed[button] = readings
 
     def read(self, view: View, state: RobotState, now_ns: int) -> tuple[list[float], list[int]]:
-        """Axes and buttons now, as in ``sensor_msgs/Joy``."""
-        frame = self._operator.act(view, state, now_ns)
+        """Axes and buttons now, as in ``sensor_msgs/Joy``. Raises ValueError as the operator does."""
+        frame = TeleopFrame(now_ns, False) if self._resting else self._operator.act(view, state, now_ns)
         axes = dict.fromkeys(AXES, 0.0)
         down = {"deadman"} if frame.deadman else set()
         if frame.deadman:

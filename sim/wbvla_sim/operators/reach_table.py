@@ -20,11 +20,11 @@ from wbvla_sim.tasks.reach_table import HANDS, parse_sentence
 
 BALL_AHEAD_M, BALL_ASIDE_M = 0.40, 0.18
 """Where the ball shall lie before the pelvis, aside on the hand's side: the middle of what the arm reaches."""
-IN_REACH_AHEAD_M, IN_REACH_ASIDE_M = (0.34, 0.47), (0.06, 0.30)
+IN_REACH_AHEAD_M, IN_REACH_ASIDE_M = (0.28, 0.48), (0.06, 0.30)
 GAP_M = 0.24
 """Least distance from pelvis to the table's edge."""
 # Grasp points on the way up, in the pelvis frame, left hand: beside the body first, so that nothing meets the table.
-LIFT_M, READY_M = np.array([0.14, 0.33, 0.14]), np.array([0.26, 0.22, 0.24])
+LIFT_M, READY_M = np.array([0.16, 0.36, 0.02]), np.array([0.30, 0.25, 0.20])
 ABOVE_M = np.array([-0.06, 0.0, 0.09])
 """From the ball to where the hand stops before it touches."""
 LIFT_SPEED_M_S, REACH_SPEED_M_S, TOUCH_SPEED_M_S = 0.35, 0.3, 0.12

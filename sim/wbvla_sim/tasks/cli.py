@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from wbvla_core.bundle import BundleError
 from wbvla_core.robot_spec import RobotSpec, RobotSpecError
 
+from wbvla_sim.script import ScriptError
 from wbvla_sim.tasks.base import Task, find_task, tasks
 from wbvla_sim.tasks.collect import episode_folder
 from wbvla_sim.tasks.lockstep_trial import OPERATOR, TrialResult, run_trial
@@ -52,6 +53,8 @@ class Collect:
     """Record the head camera (needs OpenGL)."""
     device: Annotated[str, tyro.conf.arg(metavar="scripted|joy")] = "scripted"
     """With --graph: the operator's frames directly, or through Joy messages of an imitated gamepad."""
+    discard_last: bool = False
+    """With --graph: discard the last episode whatever came of it, to see that datasets leave it out."""
     operator_name: str = "script"
     """Who shows it; kept in the bags."""
     robot: str = "x2_ultra"
@@ -95,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(call, Collect):
             return _collect(call, console)
         return _eval(call, console)
-    except (ValueError, OSError, BundleError, RobotSpecError) as error:
+    except (ValueError, OSError, BundleError, RobotSpecError, ScriptError) as error:
         print(f"wbvla task: {error}", file=sys.stderr)
         return 1
 
@@ -109,6 +112,8 @@ def _list(console: Console) -> int:
 def _collect(call: Collect, console: Console) -> int:
     if call.lockstep and call.graph:
         raise ValueError("--lockstep and --graph exclude each other")
+    if call.device not in ("scripted", "joy"):
+        raise ValueError(f"--device {call.device}: expected scripted or joy")
     if call.episodes < 1:
         raise ValueError(f"--episodes {call.episodes}: expected 1 or more")
     task, spec = find_task(call.task), RobotSpec.load(call.robot)
@@ -117,7 +122,7 @@ def _collect(call: Collect, console: Console) -> int:
     if call.graph:
         from wbvla_sim.tasks.graph_collect import GraphOptions, collect_on_graph
 
-        options = GraphOptions(call.device, lmo, call.out, call.operator_name, call.robot)
+        options = GraphOptions(call.device, lmo, call.out, call.operator_name, call.robot, call.discard_last)
         results = collect_on_graph(task, spec, options, _seeds(call.seed, call.episodes), console)
         return account(task, results, call.json, console)
     folders = {seed: episode_folder(call.out, task.name, seed) for seed in _seeds(call.seed, call.episodes)}

@@ -37,6 +37,10 @@ class ImitatedGamepad:
         """See :data:`wbvla_teleop.frame.BUTTONS`."""
         self._hands.press(button)
 
+    def rest(self) -> None:
+        """Hands off the deadman, before the scene changes."""
+        self._hands.rest()
+
     def _on_sim(self, message: msg.SimState) -> None:
         self._view = view_from_msg(message, conversions.to_ns(message.header.stamp))
 

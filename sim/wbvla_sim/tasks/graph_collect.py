@@ -9,14 +9,18 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import rclpy
 from rich.console import Console
 from wbvla_core.robot_spec import RobotSpec
 from wbvla_core.types import State
+from wbvla_teleop.frame import EPISODE_DISCARD, EPISODE_START, EPISODE_STOP
 
+from wbvla_msgs.msg import EpisodeStatus
 from wbvla_sim.script import ScriptError
 from wbvla_sim.tasks.base import Outcome, Task, Verdict
+from wbvla_sim.tasks.gamepad_node import ImitatedGamepad
 from wbvla_sim.tasks.lockstep_trial import AFTER_S, TrialResult
 from wbvla_sim.tasks.referee import Referee
 from wbvla_sim.tasks.supervisor import Supervisor
@@ -30,14 +34,15 @@ SETTLE_S = 1.0
 
 @dataclass(frozen=True)
 class GraphOptions:
-    """How to run: ``device`` scripted or joy, ``lmo`` bundle, ``out`` folder for bags, who operates, which
-    robot."""
+    """How to run: ``device`` scripted or joy, ``lmo`` bundle, ``out`` folder for bags, who operates, which robot;
+    ``discard_last``: the last episode is discarded although it may be good."""
 
     device: str
     lmo: str
     out: Path
     operator_name: str
     robot: str
+    discard_last: bool = False
 
 
 def launch_arguments(task: Task, options: GraphOptions, seed: int) -> dict[str, str]:
@@ -78,9 +83,13 @@ def collect_on_graph(
         supervisor.wait_for_nodes(NODES)
         referee = Referee(NAMESPACE, spec)
         stack.callback(referee.close)
+        scribe: Scribe = ServiceScribe(supervisor, options.operator_name)
+        if options.device == "joy":
+            scribe = GamepadScribe(supervisor, ImitatedGamepad(supervisor.node, spec, task.operator))
         for seed in seeds:
+            keep = not (options.discard_last and seed == seeds[-1])
             try:
-                result = run_on_graph(supervisor, referee, task, seed, options)
+                result = run_on_graph(supervisor, referee, scribe, task, seed, options.out, keep)
             except KeyboardInterrupt:
                 console.print(f"stopped after {len(results)} of {len(seeds)}")
                 break
@@ -91,9 +100,16 @@ def collect_on_graph(
 
 
 def run_on_graph(
-    supervisor: Supervisor, referee: Referee, task: Task, seed: int, options: GraphOptions
+    supervisor: Supervisor,
+    referee: Referee,
+    scribe: Scribe,
+    task: Task,
+    seed: int,
+    out: Path,
+    keep: bool = True,
 ) -> TrialResult:
-    """One trial: reset, stand up, record while the operator acts, judge. A failed one is discarded."""
+    """One trial: reset, stand up, record while the operator acts, judge. A failed one, or one not to keep, is
+    discarded."""
     begin_s = time.monotonic()
     supervisor.call("estop", reason="between trials")
     supervisor.call("sim/reset", task=task.scene, seed=seed)
@@ -104,20 +120,75 @@ def run_on_graph(
     except ScriptError as error:
         verdict = Verdict(Outcome.FAILED, f"did not stand up: {error}", 0.0)
         return TrialResult(seed, sentence, verdict, None, 0.0, time.monotonic() - begin_s)
-    name = supervisor.call("start_episode", task=sentence, operator_name=options.operator_name).episode
     start_s = time.monotonic()
-    supervisor.instruct(sentence)
+    name = scribe.start(sentence)
     try:
         verdict = watch(supervisor, referee)
         time.sleep(AFTER_S)
-        supervisor.call("stop_episode", task_succeeded=verdict.success, note=verdict.reason)
-        if not verdict.success:
-            supervisor.call("discard_episode", reason=verdict.reason)
     except BaseException:
-        supervisor.call("discard_episode", reason="interrupted")
+        scribe.discard("interrupted")
         raise
-    elapsed_s = time.monotonic() - begin_s
-    return TrialResult(seed, sentence, verdict, options.out / name, time.monotonic() - start_s, elapsed_s)
+    if verdict.success and keep:
+        scribe.stop(verdict)
+    else:
+        scribe.discard(verdict.reason if not verdict.success else "not to be kept")
+    end_s = time.monotonic()
+    return TrialResult(seed, sentence, verdict, out / name, end_s - start_s, end_s - begin_s)
+
+
+class Scribe(Protocol):
+    """Begins and ends episodes, and has the operator begin."""
+
+    def start(self, sentence: str) -> str:
+        """Returns the episode's name."""
+        ...
+
+    def stop(self, verdict: Verdict) -> None: ...
+
+    def discard(self, reason: str) -> None: ...
+
+
+class ServiceScribe:
+    """By the recorder's services; the operator in the teleoperation node begins at the instruction."""
+
+    def __init__(self, supervisor: Supervisor, operator_name: str) -> None:
+        self._supervisor, self._operator_name = supervisor, operator_name
+
+    def start(self, sentence: str) -> str:
+        response = self._supervisor.call("start_episode", task=sentence, operator_name=self._operator_name)
+        self._supervisor.instruct(sentence)
+        return response.episode
+
+    def stop(self, verdict: Verdict) -> None:
+        self._supervisor.call("stop_episode", task_succeeded=verdict.success, note=verdict.reason)
+
+    def discard(self, reason: str) -> None:
+        self._supervisor.call("discard_episode", reason=reason)
+
+
+class GamepadScribe:
+    """By the buttons of the imitated gamepad, as a person at the robot would."""
+
+    def __init__(self, supervisor: Supervisor, gamepad: ImitatedGamepad) -> None:
+        self._supervisor, self._gamepad = supervisor, gamepad
+
+    def start(self, sentence: str) -> str:
+        self._supervisor.instruct(sentence)
+        time.sleep(0.2)
+        self._gamepad.press(EPISODE_START)
+        name = self._supervisor.wait_for_episode(EpisodeStatus.RECORDING)
+        self._gamepad.begin(sentence)
+        return name
+
+    def stop(self, verdict: Verdict) -> None:
+        self._gamepad.rest()
+        self._gamepad.press(EPISODE_STOP)
+        self._supervisor.wait_for_episode(EpisodeStatus.FINISHED, EpisodeStatus.FAILED)
+
+    def discard(self, reason: str) -> None:
+        self._gamepad.rest()
+        self._gamepad.press(EPISODE_DISCARD)
+        self._supervisor.wait_for_episode(EpisodeStatus.DISCARDED, EpisodeStatus.FAILED)
 
 
 def stand_up(supervisor: Supervisor, referee: Referee) -> None:

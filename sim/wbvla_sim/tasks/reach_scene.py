@@ -9,7 +9,7 @@ from wbvla_core.rotations import matrix_from_rpy
 from wbvla_sim import scene_parts as parts
 
 TABLE = "table"
-FAR_M, NEAR_M = 1.0, 0.3
+FAR_M, NEAR_M = 1.0, 0.27
 """From the pelvis to the near edge of the table at the start: to be walked, or within reach at once."""
 ALONG_M, ACROSS_M, HEADING_RAD = 0.10, 0.10, np.radians(10.0)
 TOP_HEIGHT_M = (0.62, 0.70)

@@ -40,10 +40,12 @@ class Supervisor:
         self._alive = alive
         self.statuses: dict[str, msg.Status] = {}
         self.sim: msg.SimState | None = None
+        self.episode = msg.EpisodeStatus()
         self._instruction = self.node.create_publisher(String, "instruction", qos.LATCHED)
         self._clients = {name: self.node.create_client(kind, name) for name, kind in SERVICES.items()}
         self.node.create_subscription(msg.Status, "status", self._on_status, qos.STATUS)
         self.node.create_subscription(msg.SimState, "sim/state", self._on_sim, qos.TOOLS)
+        self.node.create_subscription(msg.EpisodeStatus, "episode_status", self._on_episode, qos.STATUS)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
         self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -97,6 +99,11 @@ class Supervisor:
                 timeout_s,
             )
 
+    def wait_for_episode(self, *states: int, timeout_s: float = 5.0) -> str:
+        """Until the recorder says one of ``states`` (of EpisodeStatus); the episode's name."""
+        self.wait_for("the recorder to follow", lambda: self.episode.state in states, timeout_s)
+        return self.episode.episode
+
     def wait_for_state(self, *states: State, timeout_s: float = 10.0) -> None:
         """Until the robot is in one of ``states``."""
         names = " or ".join(state.name for state in states)
@@ -108,6 +115,9 @@ class Supervisor:
 
     def _on_status(self, status: msg.Status) -> None:
         self.statuses[status.node] = status
+
+    def _on_episode(self, status: msg.EpisodeStatus) -> None:
+        self.episode = status
 
     def _on_sim(self, state: msg.SimState) -> None:
         self.sim = state
