@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 
@@ -10,7 +11,7 @@ from rcl_interfaces.msg import ParameterDescriptor
 from sensor_msgs.msg import Joy
 from std_msgs.msg import String
 from wbvla_core.robot_spec import RobotSpec
-from wbvla_core.timing import NS_PER_S, DeadlineTimer, RateMeter, RollingLatency
+from wbvla_core.timing import NS_PER_S, DeadlineTimer, RateMeter, RollingLatency, enter_realtime
 from wbvla_core.types import Reason, Source, State
 from wbvla_ros.lifecycle import ManagedNode, Report
 from wbvla_ros.process import main_of
@@ -46,7 +47,9 @@ PARAMETERS = {
     "task": ("", "Sentence of episodes started from the device, until one comes on instruction."),
     "operator_name": ("", "Who operates, kept with them."),
     "rate_hz": (50.0, "Commands per second, 20..100."),
+    "realtime_priority": (30, "SCHED_FIFO priority of the control thread, 1..99; 0: normal scheduling."),
 }
+SWITCH_INTERVAL_S = 0.0005
 _SOURCES = {"none": Source.NONE, "vla": Source.VLA}
 
 
@@ -63,15 +66,19 @@ class TeleopNode(ManagedNode):
         self._requests: Requests | None = None
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
+        self._realtime = "normal scheduling"
         self._endpoints: list = []
 
     def configure(self) -> None:
         value = {name: self.get_parameter(name).value for name in PARAMETERS}
         if not 20.0 <= value["rate_hz"] <= 100.0:
             raise ValueError(f"parameter rate_hz is {value['rate_hz']}, expected 20..100")
+        if not 0 <= value["realtime_priority"] <= 99:
+            raise ValueError(f"parameter realtime_priority is {value['realtime_priority']}, expected 0..99")
         if value["give_back"] not in _SOURCES:
             raise ValueError(f"parameter give_back is '{value['give_back']}', expected none or vla")
         self._spec = RobotSpec.load(value["robot"])
+        self._priority = value["realtime_priority"]
         self._period_ns = round(NS_PER_S / value["rate_hz"])
         config = TeleopConfig(takeover=value["takeover"], give_back=_SOURCES[value["give_back"]])
         self._core = TeleopCore(Retargeter(self._spec, DualArmIk(self._spec)), config)
@@ -95,6 +102,8 @@ class TeleopNode(ManagedNode):
         self._ticks = DeadlineTimer(self._period_ns)
         self._rate = RateMeter()
         self._lateness, self._tick_time, self._reaction = RollingLatency(), RollingLatency(), RollingLatency()
+        # The executor's thread must give the interpreter back before the next tick.
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._stopping.clear()
         self._thread = threading.Thread(target=self._loop, name="teleop-control")
         self._thread.start()
@@ -145,7 +154,12 @@ class TeleopNode(ManagedNode):
                     _finite(self._reaction.percentile_ms(99, now_ns)),
                 )
             },
-            values={"device": self._device.name, "phase": core.phase.name, "episode": self._requests.episode},
+            values={
+                "realtime": self._realtime,
+                "device": self._device.name,
+                "phase": core.phase.name,
+                "episode": self._requests.episode,
+            },
         )
 
     # Inputs, in the executor's thread.
@@ -211,6 +225,8 @@ class TeleopNode(ManagedNode):
     # The control thread.
 
     def _loop(self) -> None:
+        if self._priority:
+            self._realtime = enter_realtime(self._priority).message
         self._ticks.start()
         while not self._stopping.is_set():
             tick = self._ticks.wait()
