@@ -30,7 +30,8 @@ COMMON = {"use_sim_time"}
 
 @pytest.fixture(scope="module", autouse=True)
 def context():
-    os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
+    if "CYCLONEDDS_URI" not in os.environ:
+        os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
     rclpy.init(domain_id=60 + os.getpid() % 40)
     yield
     rclpy.try_shutdown()

@@ -57,7 +57,8 @@ class Source:
 @pytest.fixture
 def graph():
     """A source that spins in a thread, and a place to add nodes to."""
-    os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
+    if "CYCLONEDDS_URI" not in os.environ:
+        os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
     domain = 60 + os.getpid() % 40
     os.environ["ROS_DOMAIN_ID"] = str(domain)
     rclpy.init(domain_id=domain)

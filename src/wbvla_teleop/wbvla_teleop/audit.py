@@ -71,11 +71,7 @@ class _Skew:
         if not arms or not locos:
             return 0.0
         oldest, newest = locos[0], locos[-1]
-        distances = [
-            min(abs(arm - loco) for loco in locos)
-            for arm in arms
-            if oldest <= arm <= newest
-        ]
+        distances = [min(abs(arm - loco) for loco in locos) for arm in arms if oldest <= arm <= newest]
         return max(distances, default=0) / 1e6
 
 
