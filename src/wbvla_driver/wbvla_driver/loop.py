@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from wbvla_core.timing import NS_PER_S, DeadlineTimer, RateMeter, RollingLatency, enter_realtime
+from wbvla_core.alive_clock import AliveClock
+from wbvla_core.timing import NS_PER_MS, NS_PER_S, DeadlineTimer, RateMeter, RollingLatency, enter_realtime
 from wbvla_core.types import LegWaistCommand
 
 from wbvla_driver.backends.base import Backend, BackendError
@@ -76,6 +77,8 @@ class ControlLoop:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._timer = DeadlineTimer(period_ns)
+        # Beyond the plant's watchdog of 20 ms a pause hit plant and driver alike, or the plant has damped the robot.
+        self._alive = AliveClock(period_ns, 20 * NS_PER_MS, 100 * NS_PER_MS)
         self._rate = RateMeter()
         self._lateness, self._tick_time = RollingLatency(), RollingLatency()
         self._stages = {"reading_to_command": RollingLatency(), "lmo_state_to_command": RollingLatency()}
@@ -96,10 +99,6 @@ class ControlLoop:
     def start(self) -> None:
         """Begin to control."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        if self._priority > 1:
-            # The calling thread (the executor's) holds the interpreter lock at times; were it preempted by
-            # some other process then, the control thread would wait for that one.
-            enter_realtime(self._priority - 1)
         self._stopping.clear()
         self.failure = None
         self._thread = threading.Thread(target=self._run, name="driver-control", daemon=True)
@@ -121,7 +120,7 @@ class ControlLoop:
         if len(self._inbox) >= INBOX_LIMIT:
             self.overflow += 1
             return
-        self._inbox.append((call, time.monotonic_ns()))
+        self._inbox.append((call, self._alive.at(time.monotonic_ns())))
 
     def post_leg_waist(self, command: LegWaistCommand) -> None:
         """As ``post`` for the set-points of the locomotion policy, whose way is measured."""
@@ -138,7 +137,7 @@ class ControlLoop:
         question = _Question(call)
         if not self.running:
             raise TimeoutError("the driver is not active")
-        self._inbox.append((question, time.monotonic_ns()))
+        self._inbox.append((question, self._alive.at(time.monotonic_ns())))
         if not question.answered.wait(timeout_s):
             raise TimeoutError(f"the control loop did not answer within {timeout_s:g} s")
         return question.answer
@@ -177,11 +176,11 @@ class ControlLoop:
     def _turn(self) -> None:
         tick = self._timer.wait()
         core = self._core
-        now_ns = time.monotonic_ns()
+        now_ns = self._alive.tick(time.monotonic_ns())
         core.clock_offset_ns = self._stamp_clock() - now_ns
         for _ in range(len(self._inbox)):
             call, arrival_ns = self._inbox.popleft()
-            call(arrival_ns)
+            call(min(arrival_ns, now_ns))
         reading = self._backend.read()
         output = core.tick(reading, now_ns)
         self._write(output)

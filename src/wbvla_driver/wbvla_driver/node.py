@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Empty
 from wbvla_core.bundle import load_bundle
@@ -37,9 +38,12 @@ HOUSEKEEPING_PERIOD_S = 0.05
 class DriverNode(ManagedNode):
     """See README.md."""
 
+    executor_threads = 2
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("driver", **kwargs)
         parameters.declare(self)
+        self._inputs = MutuallyExclusiveCallbackGroup()
         self._core: DriverCore | None = None
         self._backend: Backend | None = None
         self._loop: ControlLoop | None = None
@@ -167,7 +171,7 @@ class DriverNode(ManagedNode):
         def subscribe(
             kind: Any, topic: str, callback: Callable[[Any], None], qos: Any, raw: bool = False
         ) -> None:
-            made = self.create_subscription(kind, topic, callback, qos, raw=raw)
+            made = self.create_subscription(kind, topic, callback, qos, raw=raw, callback_group=self._inputs)
             self._endpoints.append((self.destroy_subscription, made))
 
         for source in (Source.VLA, Source.TELEOP):

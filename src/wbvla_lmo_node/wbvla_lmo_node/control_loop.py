@@ -67,10 +67,6 @@ class ControlLoop:
     def start(self) -> None:
         """Begin to control."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        if self._priority > 1:
-            # The calling thread (the executor's) holds the interpreter lock at times; were it preempted by some
-            # other process then, the control thread would wait for that one.
-            enter_realtime(self._priority - 1)
         self._stopping.clear()
         self.failure = None
         self._thread = threading.Thread(target=self._run, name="lmo-control", daemon=True)

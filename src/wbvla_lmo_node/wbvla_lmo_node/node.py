@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.serialization import deserialize_message
 from wbvla_core.bundle import load_bundle
 from wbvla_core.grounding import GroundedController
@@ -36,10 +37,13 @@ PARAMETERS: dict[str, tuple[Any, str]] = {
 class LmoNode(ManagedNode):
     """See README.md."""
 
+    executor_threads = 2
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("lmo_node", **kwargs)
         for name, (default, text) in PARAMETERS.items():
             self.declare_parameter(name, default, ParameterDescriptor(description=text, read_only=True))
+        self._inputs = MutuallyExclusiveCallbackGroup()
         self._core: LmoCore | None = None
         self._loop: ControlLoop | None = None
         self._publisher: Any = None
@@ -69,8 +73,17 @@ class LmoNode(ManagedNode):
         priority = value["realtime_priority"]
         self._loop = ControlLoop(self._core, self._publish, self._now_ns, period_ns, priority)
         self._subscriptions_made = [
-            self.create_subscription(msg.RobotState, "robot_state", self._core.on_state, STATE, raw=True),
-            self.create_subscription(msg.LocoCommand, "loco_command", self._on_command, COMMAND),
+            self.create_subscription(
+                msg.RobotState,
+                "robot_state",
+                self._core.on_state,
+                STATE,
+                raw=True,
+                callback_group=self._inputs,
+            ),
+            self.create_subscription(
+                msg.LocoCommand, "loco_command", self._on_command, COMMAND, callback_group=self._inputs
+            ),
         ]
         self.get_logger().info(f"policy: {bundle.name} ({bundle.path}), {1 / controller.dt_s:.0f} Hz")
 

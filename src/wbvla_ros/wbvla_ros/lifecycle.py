@@ -46,11 +46,18 @@ class Report:
 
 
 class ManagedNode(LifecycleNode):
-    """A lifecycle node that can start itself in order, reports itself, and leaves safely."""
+    """A lifecycle node that can start itself in order, reports itself, and leaves safely.
+
+    ``executor_threads`` above 1 lets callback groups run beside each other: a service reply may block for 100 ms until
+    its client is discovered, which no control input may wait for.
+    """
+
+    executor_threads = 1
 
     def __init__(self, node_name: str, **kwargs):
         super().__init__(node_name, **kwargs)
         self.refused: str | None = None
+        self.exit_code: int | None = None
         self._lifecycle = State.UNCONFIGURED
         self._activated_once = False
         self._autostart = self.declare_parameter(
@@ -148,7 +155,7 @@ class ManagedNode(LifecycleNode):
         if self._lifecycle == State.UNCONFIGURED:
             if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
                 self._autostart_timer.cancel()
-                raise SystemExit(2)
+                self.exit_code = 2
         elif self._lifecycle == State.INACTIVE and not self._activated_once and self.ready():
             self.trigger_activate()
         if self._activated_once:

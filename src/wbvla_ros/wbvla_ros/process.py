@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
+from wbvla_core.realtime import enter_realtime
 
 from wbvla_ros.lifecycle import ManagedNode
 
@@ -28,24 +29,38 @@ def run(factory: Callable[[], ManagedNode], args: list[str] | None = None) -> in
 
     signal.signal(signal.SIGINT, ask_to_stop)
     signal.signal(signal.SIGTERM, ask_to_stop)
-    node, code = None, 0
-    executor = SingleThreadedExecutor()
+    node = executor = None
     try:
         node = factory()
+        _enter_realtime(node)
+        threads = node.executor_threads
+        executor = MultiThreadedExecutor(threads) if threads > 1 else SingleThreadedExecutor()
         executor.add_node(node)
-        while not stop and rclpy.ok():
+        while not stop and node.exit_code is None and rclpy.ok():
             executor.spin_once(timeout_sec=0.2)
     except ExternalShutdownException:
         pass
-    except SystemExit as refusal:
-        code = int(refusal.code or 0)
     finally:
         if node is not None:
             node.leave()
-            executor.remove_node(node)
+        if executor is not None:
+            executor.shutdown(timeout_sec=1.0)
+        if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
-    return code
+    return (node.exit_code if node is not None else None) or 0
+
+
+def _enter_realtime(node: ManagedNode) -> None:
+    """One below the priority of the node's control thread, for the threads of the executor.
+
+    They hold the interpreter lock at times; were they preempted by another process then, the control thread would wait
+    for that one.
+    """
+    if node.has_parameter("realtime_priority"):
+        priority = node.get_parameter("realtime_priority").value
+        if 1 < priority <= 99:
+            enter_realtime(priority - 1)
 
 
 def main_of(factory: Callable[[], ManagedNode]) -> Callable[[], None]:
