@@ -76,10 +76,10 @@ def test_hands_told_to_go_into_body_and_each_other_keep_clear():
     ik = DualArmIk(SPEC)
     inside = WristPose(np.array([0.0, 0.0, 0.3]))
     follow(ik, inside, inside, 3.0)
-    collision = ik._limits[2]
+    model, pairs = ik.collision_model()
     fromto = np.empty(6)
     data = ik._configuration.data
-    gaps = [mujoco.mj_geomDistance(ik._model, data, a, b, 1.0, fromto) for a, b in collision.geom_id_pairs]
+    gaps = [mujoco.mj_geomDistance(model, data, a, b, 1.0, fromto) for a, b in pairs]
     assert min(gaps) > 0.5 * ik.config.clearance_m
 
 

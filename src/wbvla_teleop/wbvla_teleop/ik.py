@@ -74,15 +74,16 @@ class DualArmIk:
             name: min(cfg.speed_rad_s, spec.velocity_rad_s[i])
             for name, i in zip(self.joint_names, self._wire, strict=True)
         }
+        self._collisions = mink.CollisionAvoidanceLimit(
+            self._model,
+            _pairs(self._model, spec, self.hand_links),
+            minimum_distance_from_collisions=cfg.clearance_m,
+            collision_detection_distance=cfg.detection_m,
+        )
         self._limits = [
             mink.ConfigurationLimit(self._model, min_distance_from_limits=cfg.limit_margin_rad),
             mink.VelocityLimit(self._model, speeds),
-            mink.CollisionAvoidanceLimit(
-                self._model,
-                _pairs(self._model, spec, self.hand_links),
-                minimum_distance_from_collisions=cfg.clearance_m,
-                collision_detection_distance=cfg.detection_m,
-            ),
+            self._collisions,
         ]
         self.reset(spec.default_rad)
 
@@ -133,6 +134,10 @@ class DualArmIk:
             raise IkError("no arm motion keeps joint limits and clearances; the arms hold") from None
         self._configuration.integrate_inplace(velocity, dt_s)
         return self.joints()
+
+    def collision_model(self) -> tuple[mujoco.MjModel, list[tuple[int, int]]]:
+        """The model (joints in the arms only) and the pairs of geoms that are kept apart."""
+        return self._model, list(self._collisions.geom_id_pairs)
 
     def joints(self) -> dict[str, float]:
         """The arm pose of the last call, by joint name [rad]."""
