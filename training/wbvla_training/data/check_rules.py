@@ -177,13 +177,16 @@ def _rates(data: EpisodeData) -> list[Finding]:
     """Each stream that features use against the rate that the contract promises."""
     found = []
     frame = data.stamps("frame")
+    lead = _camera_topic(data)
+    # Measurements are taken at the pictures' times, so they cannot be newer than those.
+    pictures_hz = (data.contract.topics[lead].rate_hz if lead else None) or float(data.index.fps)
     for key, topic in (data.contract.topics if data.contract else {}).items():
         stamps = data.stamps(key)
         if stamps is None or frame is None or topic.rate_hz is None or len(stamps) < data.index.fps:
             continue
         seconds = (stamps[-1] - stamps[0]) / 1e9
         rate = (len(np.unique(stamps)) - 1) / max(seconds, 1e-3)
-        expected = min(topic.rate_hz, data.index.fps)
+        expected = min(topic.rate_hz, data.index.fps, pictures_hz if _is_observed(data, key) else np.inf)
         if rate < _LOW_RATE * expected:
             text = f"{topic.topic} gives {rate:.1f} new samples a second, {expected:g} expected"
             found.append(data.finding("rate", text))
@@ -235,6 +238,11 @@ def _joints(data: EpisodeData, feature: str) -> tuple[list[str], list[int]]:
     known = set(data.spec.joint_names)
     pairs = [(name, place) for place, name in enumerate(data.index.names(feature)) if name in known]
     return [name for name, _ in pairs], [place for _, place in pairs]
+
+
+def _is_observed(data: EpisodeData, key: str) -> bool:
+    features = data.contract.features.values()
+    return any(p.topic == key for f in features if f.name.startswith("observation.") for p in f.parts)
 
 
 def _camera_topic(data: EpisodeData) -> str | None:
