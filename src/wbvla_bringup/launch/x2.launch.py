@@ -35,6 +35,7 @@ ARGUMENTS = {
     "seed": ("0", None, "Simulation: seed of scene and sensor noise."),
     "plant_summary": ("", None, "Simulation: file for the plant's own account (JSON) at the end."),
     "lmo": ("lmo/stand", None, "LMO bundle, as kind/name of the shipped ones or as path."),
+    "statistics_window_s": ("10.0", None, "Over how long the LMO node's latency percentiles reach, 1..600 s."),
     "vla": ("vla/hold", None, "VLA bundle, as kind/name of the shipped ones or as path."),
     "vla_backend": ("bundle", ("bundle", "scripted"), "What the VLA node runs: a bundle or a timed script."),
     "script": ("demo", None, "Script file of vla_backend:=scripted, by packaged name or path."),
@@ -99,7 +100,17 @@ def _graph(context):
         _plant(value),
         _node("wbvla_sim", "sim_node", value, params, common),
         _node("wbvla_driver", "driver_node", value, params, {**common, "backend": "mailbox"}, name="driver"),
-        _node("wbvla_lmo_node", "lmo_node", value, params, {**common, "bundle": value["lmo"]}),
+        _node(
+            "wbvla_lmo_node",
+            "lmo_node",
+            value,
+            params,
+            {
+                **common,
+                "bundle": value["lmo"],
+                "statistics_window_s": float(value["statistics_window_s"]),
+            },
+        ),
         _node(
             "wbvla_vla_node",
             "vla_node",

@@ -39,7 +39,8 @@ class LoopReport:
 class ControlLoop:
     """Runs ``core.tick`` every ``period_ns`` and hands set-points to ``publish``.
 
-    ``stamp_clock`` gives the time [ns] in the clock of message stamps; deadlines are in monotonic time."""
+    ``stamp_clock`` gives the time [ns] in the clock of message stamps; deadlines are in monotonic time;
+    ``window_s`` is what the latency percentiles reach over."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class ControlLoop:
         stamp_clock: Callable[[], int] = time.time_ns,
         period_ns: int = NS_PER_S // 50,
         priority: int = 0,
+        window_s: float = 10.0,
     ) -> None:
         self._core, self._publish, self._stamp_clock = core, publish, stamp_clock
         self._priority = priority
@@ -55,7 +57,7 @@ class ControlLoop:
         self._thread: threading.Thread | None = None
         self._timer = DeadlineTimer(period_ns)
         self._rate = RateMeter()
-        self._lateness, self._tick_time, self._way = RollingLatency(), RollingLatency(), RollingLatency()
+        self._lateness, self._tick_time, self._way = (RollingLatency(window_s) for _ in range(3))
         self.realtime = ""
         self.failure: str | None = None
 

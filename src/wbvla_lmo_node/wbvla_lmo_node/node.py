@@ -30,6 +30,7 @@ PARAMETERS: dict[str, tuple[Any, str]] = {
     "bundle": ("lmo/stand", "LMO bundle: kind/name of a shipped bundle, or a path."),
     "max_state_age_ms": (40.0, "With an older robot state nothing is commanded."),
     "max_command_age_ms": (200.0, "With an older locomotion command the robot comes to a stand."),
+    "statistics_window_s": (10.0, "Over how long the latency percentiles of status reach, 1..600."),
     "realtime_priority": (40, "SCHED_FIFO priority of the control thread, 1..99; 0: normal scheduling."),
 }
 
@@ -59,6 +60,10 @@ class LmoNode(ManagedNode):
                 raise ValueError(f"parameter {name} is {value[name]}, expected above 0 and at most 1000")
         if not 0 <= value["realtime_priority"] <= 99:
             raise ValueError(f"parameter realtime_priority is {value['realtime_priority']}, expected 0..99")
+        if not 1.0 <= value["statistics_window_s"] <= 600.0:
+            raise ValueError(
+                f"parameter statistics_window_s is {value['statistics_window_s']}, expected 1..600"
+            )
         self._spec = RobotSpec.load(value["robot"])
         bundle = load_bundle(bundle_path(value["bundle"]), "lmo", self._spec)
         controller = GroundedController(LmoController(bundle, self._spec), self._spec)
@@ -71,7 +76,7 @@ class LmoNode(ManagedNode):
         self._publisher = self.create_publisher(msg.LegWaistCommand, OUTPUT, STATE)
         period_ns = round(controller.dt_s * NS_PER_S)
         priority = value["realtime_priority"]
-        self._loop = ControlLoop(self._core, self._publish, self._now_ns, period_ns, priority)
+        self._loop = ControlLoop(self._core, self._publish, self._now_ns, period_ns, priority, value["statistics_window_s"])
         self._subscriptions_made = [
             self.create_subscription(
                 msg.RobotState,
