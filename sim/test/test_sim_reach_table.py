@@ -40,7 +40,7 @@ class Legs:
     def __init__(self, rng: np.random.Generator, pose: Pose2) -> None:
         self.pose = pose
         self._speed = np.array([0.3, 0.25, 0.3]) * rng.uniform(0.75, 1.2, 3)
-        self._drift = rng.uniform(-1, 1, 3) * [0.02, 0.02, 0.04]
+        self._drift = rng.uniform(-1, 1, 3) * [0.02, 0.02, 0.12]
         self._ramp = np.zeros(3)
 
     def walk(self, flags, dt_s: float = 0.02) -> None:
@@ -145,12 +145,12 @@ def test_walking_by_flags_arrives_in_spite_of_drift_and_wrong_speeds():
         assert np.all(error <= np.add(walker.config.tolerance, 0.015))
 
 
-def test_one_axis_at_a_time():
+def test_ahead_or_aside_never_both():
     walker, legs, now_ns = Walker(), Legs(np.random.default_rng(0), Pose2(0, 0, 0.3)), 0
     while not walker.arrived:
         now_ns += TICK_NS
         flags = walker.flags(legs.pose, Pose2(0.5, 0.3, 0.0), now_ns)
-        assert np.count_nonzero(flags) <= 1
+        assert np.count_nonzero(flags[:2]) <= 1
         legs.walk(flags)
 
 
@@ -176,7 +176,7 @@ def test_the_operator_walks_until_the_ball_is_in_reach_of_the_named_hand_and_cle
     place = seen.objects[f"ball_{colour}"].position_m
     ball = Pose2(place[0], place[1], 0.0).seen_from(legs.pose)
     side = 1.0 if hand == "left" else -1.0
-    assert 0.32 <= ball[0] <= 0.50 and 0.05 <= side * ball[1] <= 0.32
+    assert 0.26 <= ball[0] <= 0.50 and 0.04 <= side * ball[1] <= 0.32
     table = data.body("table")
     gap = -TABLE_HALF_M[0] - legs.pose.seen_from(pose2(table.xpos, table.xquat))[0]
     assert gap >= GAP_M - 0.08

@@ -21,6 +21,7 @@ from wbvla_sim.tasks.reach_table import HANDS, parse_sentence
 BALL_AHEAD_M, BALL_ASIDE_M = 0.40, 0.18
 """Where the ball shall lie before the pelvis, aside on the hand's side: the middle of what the arm reaches."""
 IN_REACH_AHEAD_M, IN_REACH_ASIDE_M = (0.28, 0.48), (0.06, 0.30)
+HEADING_RAD = np.radians(25.0)
 GAP_M = 0.24
 """Least distance from pelvis to the table's edge."""
 # Grasp points on the way up, in the pelvis frame, left hand: beside the body first, so that nothing meets the table.
@@ -69,8 +70,7 @@ class ReachTableOperator:
         self._walker = Walker()
         self._cursor: np.ndarray | None = None
         self._waypoints = [self._mirrored(LIFT_M), self._mirrored(READY_M)]
-        self._last_ns: int | None = None
-        self._phase_ns: int | None = None
+        self._last_ns = self._phase_ns = 0
         self.phase = Phase.LIFT
         self._fresh = True
 
@@ -81,16 +81,16 @@ class ReachTableOperator:
             self._fresh = False
             self._phase_ns = self._last_ns = now_ns
             return TeleopFrame(now_ns, False)
-        dt_s = min(max(now_ns - (self._last_ns or now_ns), 0) / NS_PER_S, 0.1)
+        dt_s = min(max(now_ns - self._last_ns, 0) / NS_PER_S, 0.1)
         self._last_ns = now_ns
         ball, hand = self._ball(view), self._hand(state)
         if self._cursor is None:
             self._cursor = hand
         lag_m = float(np.linalg.norm(hand - self._cursor))
-        waited_s = (now_ns - (self._phase_ns or now_ns)) / NS_PER_S
+        waited_s = (now_ns - self._phase_ns) / NS_PER_S
         flags = (0, 0, 0)
         if self.phase is Phase.WALK:
-            flags = self._walk(view, now_ns)
+            flags = self._walk(ball, view, now_ns)
         else:
             self._move(ball, view, dt_s, lag_m < HAND_NEAR_M, waited_s, now_ns)
         wrist = WristPose(self._cursor - self._offset, self._quaternion)
@@ -104,8 +104,8 @@ class ReachTableOperator:
             height_m=self._spec.nominal_height_m,
         )
 
-    def _walk(self, view: View, now_ns: int) -> tuple[int, int, int]:
-        flags = self._walker.flags(_pelvis(view), self.goal(view), now_ns)
+    def _walk(self, ball: np.ndarray, view: View, now_ns: int) -> tuple[int, int, int]:
+        flags = self._walker.flags(_pelvis(view), self.goal(view), now_ns, self._in_reach(ball, view))
         if self._walker.arrived:
             self._enter(Phase.REACH, now_ns)
         return flags
@@ -150,7 +150,7 @@ class ReachTableOperator:
         return (
             IN_REACH_AHEAD_M[0] <= ball[0] <= IN_REACH_AHEAD_M[1]
             and IN_REACH_ASIDE_M[0] <= aside <= IN_REACH_ASIDE_M[1]
-            and abs(self.goal(view).seen_from(_pelvis(view))[2]) < np.radians(20.0)
+            and abs(self.goal(view).seen_from(_pelvis(view))[2]) < HEADING_RAD
         )
 
     def _follow(self, goal: np.ndarray, speed_m_s: float, dt_s: float) -> bool:

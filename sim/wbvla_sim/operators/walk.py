@@ -1,4 +1,5 @@
-"""Walking to a place with flags: one axis at a time, stopping ahead of the goal by what the robot still coasts."""
+"""Walking to a place with flags: ahead or aside, one at a time, the heading corrected on the way; each ends ahead of
+its goal by what the robot still coasts."""
 
 from __future__ import annotations
 
@@ -36,12 +37,18 @@ def pose2(position_m: np.ndarray, quaternion_wxyz: np.ndarray) -> Pose2:
 
 @dataclass(frozen=True)
 class WalkConfig:
-    """``tolerance`` of arrival and ``lost`` heading error that interrupts a straight walk, per axis (m, m, rad);
-    ``coast_s``: a flag dropped at speed v still carries v times this far; steps take at least ``least_s``, at most
-    ``most_s``; ``settle_s`` between them."""
+    """``tolerance`` of arrival per axis (m, m, rad); ``far_m`` beyond which walking ahead comes first.
+
+    While walking, a heading error beyond ``correct_rad`` is turned away until ``straight_rad``; beyond ``lost_rad``
+    the walk is interrupted. ``coast_s``: a flag dropped at speed v still carries v times this far. Steps take at
+    least ``least_s``, at most ``most_s``; ``settle_s`` between them.
+    """
 
     tolerance: tuple[float, float, float] = (0.05, 0.06, math.radians(7.0))
-    lost_rad: float = math.radians(15.0)
+    far_m: float = 0.25
+    correct_rad: float = math.radians(4.0)
+    straight_rad: float = math.radians(1.0)
+    lost_rad: float = math.radians(18.0)
     coast_s: float = 0.35
     least_s: float = 0.4
     most_s: float = 6.0
@@ -50,52 +57,67 @@ class WalkConfig:
 
 
 class Walker:
-    """Flags towards a goal. :meth:`flags` once per tick; :attr:`arrived` once it stands within tolerance."""
+    """Flags towards a goal. :meth:`flags` once per tick; :attr:`arrived` once it stands where it shall."""
 
     def __init__(self, config: WalkConfig | None = None) -> None:
         self.config = config or WalkConfig()
         self.arrived = False
-        self._flags = (0, 0, 0)
+        self._axis: int | None = None
+        self._sign = 0
+        self._turn = 0
         self._since_ns: int | None = None
         self._trail: list[tuple[int, Pose2]] = []
 
-    def flags(self, here: Pose2, goal: Pose2, now_ns: int) -> tuple[int, int, int]:
-        """What to do at ``here`` to come to ``goal``; it stands still when there."""
-        error = goal.seen_from(here)
-        speed = self._speed(here, now_ns)
+    def flags(self, here: Pose2, goal: Pose2, now_ns: int, good_enough: bool = False) -> tuple[int, int, int]:
+        """What to do at ``here`` to come to ``goal``; it stands still when there, or where ``good_enough`` says that
+        standing here will do."""
+        error, speed = goal.seen_from(here), self._speed(here, now_ns)
         if self._since_ns is None:
             self._since_ns = now_ns - round(self.config.settle_s * NS_PER_S)
         elapsed_s = (now_ns - self._since_ns) / NS_PER_S
-        if self._flags != (0, 0, 0):
+        if self._axis is not None:
             if self._reached(error, speed, elapsed_s):
-                self._set((0, 0, 0), now_ns)
+                self._axis, self._turn, self._since_ns = None, 0, now_ns
         elif elapsed_s >= self.config.settle_s:
-            self.arrived = bool(np.all(np.abs(error) <= self.config.tolerance))
+            self.arrived = good_enough or bool(np.all(np.abs(error) <= self.config.tolerance))
             if not self.arrived:
-                self._set(self._choose(error), now_ns)
-        return self._flags
+                self._axis = self._choose(error)
+                self._sign = int(np.sign(error[self._axis]))
+                self._since_ns = now_ns
+        return self._now(error, speed)
 
-    def _choose(self, error: np.ndarray) -> tuple[int, int, int]:
-        """The axis to walk along: heading first, then ahead while far, then whatever is worst."""
-        share = np.abs(error) / self.config.tolerance
-        if share[2] > 1.0:
-            axis = 2
-        elif share[0] > 5.0:
-            axis = 0
-        else:
-            axis = int(np.argmax(share))
+    def _now(self, error: np.ndarray, speed: np.ndarray) -> tuple[int, int, int]:
         flags = [0, 0, 0]
-        flags[axis] = int(np.sign(error[axis]))
+        if self._axis is not None:
+            flags[self._axis] = self._sign
+            if self._axis != 2:
+                flags[2] = self._straighten(error[2] - speed[2] * self.config.coast_s)
         return flags[0], flags[1], flags[2]
 
+    def _straighten(self, turn_rad: float) -> int:
+        """Turning while walking, with hysteresis."""
+        if abs(turn_rad) > self.config.correct_rad:
+            self._turn = int(np.sign(turn_rad))
+        elif self._turn * turn_rad < self.config.straight_rad:
+            self._turn = 0
+        return self._turn
+
+    def _choose(self, error: np.ndarray) -> int:
+        """The axis to walk along: heading when lost, ahead while far, then whatever is worst."""
+        share = np.abs(error) / self.config.tolerance
+        if abs(error[2]) > self.config.lost_rad:
+            return 2
+        if error[0] > self.config.far_m:
+            return 0
+        return int(np.argmax(share[:2])) if share[:2].max() > 1.0 else 2
+
     def _reached(self, error: np.ndarray, speed: np.ndarray, elapsed_s: float) -> bool:
-        cfg = self.config
+        cfg, axis, sign = self.config, self._axis, self._sign
+        assert axis is not None
         if elapsed_s < cfg.least_s:
             return False
-        axis = int(np.argmax(np.abs(self._flags)))
-        sign = self._flags[axis]
         left = sign * error[axis] - max(0.0, sign * speed[axis]) * cfg.coast_s
-        lost = axis != 2 and abs(error[2]) > cfg.lost_rad
+        lost = axis != 2 and abs(error[2]) > 1.5 * cfg.lost_rad
         return left <= 0.0 or lost or elapsed_s > cfg.most_s
 
     def _speed(self, here: Pose2, now_ns: int) -> np.ndarray:
@@ -108,6 +130,3 @@ class Walker:
         if now_ns == then_ns:
             return np.zeros(3)
         return -before.seen_from(here) * NS_PER_S / (now_ns - then_ns)
-
-    def _set(self, flags: tuple[int, int, int], now_ns: int) -> None:
-        self._flags, self._since_ns = flags, now_ns
