@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rclpy.serialization import serialize_message
-from wbvla_core.types import ArmTarget, LocoCommand, LocoMode, Source
+from wbvla_core.types import ArmTarget, LocoCommand, LocoMode, RobotState, Source
 from wbvla_teleop.bag import BagWriter
 from wbvla_teleop.bag_metadata import TopicInfo
 from wbvla_teleop.devices.base import DeviceError, Guarded
@@ -21,12 +21,13 @@ from wbvla_teleop.devices.keyboard import HELP, KeyboardDevice, KeyMapper
 from wbvla_teleop.devices.layout import layout_names, load_layout
 from wbvla_teleop.devices.pad import PadConfig, PadMapper
 from wbvla_teleop.devices.replay import ReplayDevice
+from wbvla_teleop.devices.scripted import ObjectPose, ScriptedDevice, View
 from wbvla_teleop.frame import EPISODE_START, ESTOP, TORSO, TeleopFrame
 
 from wbvla_ros import conversions
 
 sys.path.insert(0, str(Path(__file__).parent))
-from teleop_samples import MS, SPEC, START_NS, STEP_NS, whereabouts
+from teleop_samples import MS, SPEC, START_NS, STEP_NS, robot_state, whereabouts
 
 PS5 = load_layout("ps5")
 
@@ -302,3 +303,38 @@ def test_a_guard_holds_the_deadman_of_a_device_that_drives_by_itself():
     assert guarded.read(1) is None
     guard.frame, device.frame = TeleopFrame(1, True), None
     assert not guarded.read(1).deadman
+
+
+class Eager:
+    """An operator that always wants to walk."""
+
+    def begin(self, sentence: str) -> None:
+        if sentence != "walk":
+            raise ValueError("say walk")
+
+    def act(self, view: View, state: RobotState, now_ns: int) -> TeleopFrame:
+        if not view.objects:
+            raise ValueError("the scene shows nothing")
+        return TeleopFrame(now_ns, True, flags=(1, 0, 0))
+
+
+def test_a_scripted_operator_lets_go_once_after_a_silence_and_rests_without_a_sentence():
+    device, nowhere = ScriptedDevice(Eager()), ObjectPose(np.zeros(3), np.array([1.0, 0, 0, 0]))
+
+    def read(now_ns: int, seen: bool = True, objects=None) -> TeleopFrame | None:
+        if seen:
+            device.see(View(now_ns, nowhere, {"ball": nowhere} if objects is None else objects))
+        device.feel(robot_state(now_ns))
+        return device.read(now_ns)
+
+    device.open()
+    assert device.read(START_NS) is None
+    assert [read(START_NS + i * MS).deadman for i in range(3)] == [False] * 3, "no sentence, no motion"
+    with pytest.raises(ValueError, match="say walk"):
+        device.instruct("sing")
+    device.instruct("walk")
+    assert read(START_NS + 20 * MS).deadman
+    assert read(START_NS + 500 * MS, seen=False) is None
+    assert [read(START_NS + t * MS).deadman for t in (520, 540)] == [False, True]
+    assert not read(START_NS + 560 * MS, objects={}).deadman
+    assert device.problem == "the scene shows nothing"

@@ -67,6 +67,7 @@ class ScriptedDevice:
         self._state: RobotState | None = None
         self._sentence: str | None = None
         self._begun = False
+        self._blind = True
         self.problem = ""
 
     def open(self) -> None:
@@ -91,9 +92,12 @@ class ScriptedDevice:
     def read(self, now_ns: int) -> TeleopFrame | None:
         view, state = self._view, self._state
         if view is None or state is None or now_ns - view.stamp_ns > _SILENT_NS:
+            self._blind = True
             return None
         with self._lock:
-            if not self._begun:
+            if self._blind or not self._begun:
+                # After a silence the deadman is let go of once, as a person would, and grasped anew.
+                self._blind = False
                 return TeleopFrame(now_ns, False)
             try:
                 return self._operator.act(view, state, now_ns)
