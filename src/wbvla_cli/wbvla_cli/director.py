@@ -43,7 +43,7 @@ class Director:
         self.statuses: dict[str, msg.Status] = {}
         self.sim: msg.SimState | None = None
         self.fell = False
-        self._authority = msg.Authority()
+        self.authority = msg.Authority()
         self._loco: LocoCommand | None = None
         self._arms: tuple[tuple[str, ...], np.ndarray] | None = None
         self._sequence = 0
@@ -131,7 +131,7 @@ class Director:
     def set_authority(self, source: Source) -> None:
         self._loco = self._arms = None
         self.call("set_authority", srv.SetAuthority.Request(source=int(source)))
-        self.wait_for(f"authority {source.name}", lambda: self._authority.source == int(source), 2.0)
+        self.wait_for(f"authority {source.name}", lambda: self.authority.source == int(source), 2.0)
 
     def hoisted(self) -> bool:
         return self.sim is not None and self.sim.hoisted
@@ -208,13 +208,13 @@ class Director:
         self.fell = self.fell or state.fell
 
     def _on_authority(self, authority: msg.Authority) -> None:
-        self._authority = authority
+        self.authority = authority
 
     def _command(self) -> None:
-        if self._authority.source != int(Source.TELEOP):
+        if self.authority.source != int(Source.TELEOP):
             return
         now_ns = self.now_ns()
-        stamps = {"session": self._authority.session, "stamp_ns": now_ns, "observation_stamp_ns": now_ns}
+        stamps = {"session": self.authority.session, "stamp_ns": now_ns, "observation_stamp_ns": now_ns}
         self._sequence += 1
         if self._loco is not None:
             command = replace(self._loco, sequence=self._sequence, **stamps)
