@@ -16,13 +16,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Protocol
 
+import yaml
+from wbvla_core import robot_spec
 from wbvla_core.contract import Contract, ContractError
 from wbvla_core.robot_spec import RobotSpec, RobotSpecError
 
 from wbvla_training.data import admit, lerobot_v3, lerobot_v21
 from wbvla_training.data.bag_source import BagSource, find_bags
 from wbvla_training.data.convert_bag import BagPlan, BagResult, convert_bag
-from wbvla_training.data.dataset_files import DatasetPlan
+from wbvla_training.data.dataset_files import ROBOT_FILE, DatasetPlan
 from wbvla_training.data.errors import BagProblem, DataError, disk_full, is_disk_full
 from wbvla_training.data.piece import Piece
 from wbvla_training.data.schema import Schema
@@ -239,23 +241,25 @@ def _assemble(
         "split_keys": options.split_keys,
         "key_frame_every": KEY_EVERY,
     }
-    plan = DatasetPlan(schema, robot.name, contract.text, _robot_text(robot), conversion)
+    plan = DatasetPlan(schema, robot.name, contract.text, _robot_files(robot), conversion)
     FORMATS[options.format].write(folder, plan, pieces, lambda n: progress.assembling(n, len(pieces)))
     folder.rename(options.out)
     shutil.rmtree(part)
 
 
-def _robot_text(robot: admit.Robot) -> str:
-    """The robot's spec as text when this software has the very one that recorded; else ""."""
+def _robot_files(robot: admit.Robot) -> dict[str, str]:
+    """The robot's spec, and the file of shapes it names, as text by file name, when this software has the very
+    spec that recorded; else nothing."""
     try:
         spec = RobotSpec.load(robot.name)
     except RobotSpecError:
-        return ""
+        return {}
     if robot.spec_hash and spec.hash != robot.spec_hash:
-        return ""
-    from wbvla_core import robot_spec
-
-    return (Path(robot_spec.__file__).with_name("robots") / f"{robot.name}.yaml").read_text(encoding="utf-8")
+        return {}
+    packaged = Path(robot_spec.__file__).with_name("robots")
+    text = (packaged / f"{robot.name}.yaml").read_text(encoding="utf-8")
+    shapes = yaml.safe_load(text)["shapes"]
+    return {ROBOT_FILE: text, shapes: (packaged / shapes).read_text(encoding="utf-8")}
 
 
 def _check_job(part: Path, schema: Schema, contract: Contract, robot: admit.Robot, options: ConvertOptions) -> None:

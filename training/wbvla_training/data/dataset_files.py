@@ -19,17 +19,19 @@ CHUNK_SIZE = 1000
 OWN_FOLDER = "meta/wbvla"
 PROVENANCE = f"{OWN_FOLDER}/episodes.jsonl"
 CONTRACT_COPY = f"{OWN_FOLDER}/contract.yaml"
-ROBOT_COPY = f"{OWN_FOLDER}/robot.yaml"
+ROBOT_FILE = "robot.yaml"
+ROBOT_COPY = f"{OWN_FOLDER}/{ROBOT_FILE}"
 
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """What a dataset is made of besides its episodes. ``robot_text`` "" when the robot's spec is not at hand."""
+    """What a dataset is made of besides its episodes. ``robot_files``: the robot's spec as texts by file name,
+    empty when it is not at hand."""
 
     schema: Schema
     robot: str
     contract_text: str
-    robot_text: str
+    robot_files: dict[str, str]
     conversion: dict
 
 
@@ -104,5 +106,5 @@ def write_own(folder: Path, plan: DatasetPlan, pieces: Sequence[Piece]) -> None:
     )
     write_json(folder / OWN_FOLDER / "conversion.json", plan.conversion)
     (folder / CONTRACT_COPY).write_text(plan.contract_text, encoding="utf-8")
-    if plan.robot_text:
-        (folder / ROBOT_COPY).write_text(plan.robot_text, encoding="utf-8")
+    for name, text in plan.robot_files.items():
+        (folder / OWN_FOLDER / name).write_text(text, encoding="utf-8")

@@ -149,22 +149,23 @@ def column_values(table: pa.Table, name: str) -> np.ndarray:
     return column.to_numpy(zero_copy_only=False).reshape(len(column), 1)
 
 
-_last: tuple[tuple[Path, tuple[str, ...] | None], pa.Table] | None = None
+_last: tuple[tuple, pa.Table] | None = None
 
 
 def _table(path: Path, names: tuple[str, ...] | None) -> pa.Table:
     """A table file; the last one read is kept, since episodes of one file are read one after the other."""
     global _last
-    if _last is not None and _last[0] == (path, names):
-        return _last[1]
     try:
+        key = (path, path.stat().st_mtime_ns, path.stat().st_ino, names)
+        if _last is not None and _last[0] == key:
+            return _last[1]
         table = pq.read_table(path, columns=None if names is None else list(names))
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"table '{path}' cannot be read: {error}") from None
     missing = set(names or ()) - set(table.column_names)
     if missing:
         raise DataError(f"table '{path}' has no column {', '.join(sorted(missing))}")
-    _last = ((path, names), table)
+    _last = (key, table)
     return table
 
 

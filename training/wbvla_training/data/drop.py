@@ -46,12 +46,13 @@ def drop_episodes(index: DatasetIndex, numbers: Collection[int]) -> Path:
             _piece(index, e, index.provenance[e.number], stats[e.number], work / f"pieces/{e.number:06d}", schema)
             for e in kept
         ]
-        copy = index.root / dataset_files.ROBOT_COPY
+        contract_copy = index.root / dataset_files.CONTRACT_COPY
+        copies = [f for f in contract_copy.parent.glob("*.yaml") if f != contract_copy]
         plan = DatasetPlan(
             schema,
             str(index.info["robot_type"]),
             contract.text,
-            copy.read_text(encoding="utf-8") if copy.exists() else "",
+            {file.name: file.read_text(encoding="utf-8") for file in copies},
             {**_conversion(index.root), "dropped_episodes": sorted(numbers)},
         )
         folder = work / "dataset"
