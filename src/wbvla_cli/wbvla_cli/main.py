@@ -22,6 +22,7 @@ COMMANDS: dict[str, Command] = {
     "doctor": Command("wbvla_cli.doctor", "list what is missing or disagrees; moves nothing"),
     "top": Command("wbvla_cli.top", "live table of every node and topic: rate, age, latency, state"),
     "bench": Command("wbvla_cli.bench", "measure against a peer or a limit: wbvla bench NAME"),
+    "task": Command("wbvla_sim.tasks.cli", "list tasks, collect demonstrations, count successes"),
     "data": Command(
         "wbvla_training.data.cli", "turn bags into LeRobot datasets, check them, show what is in them", "train"
     ),
