@@ -291,3 +291,6 @@ def _finite(value: float) -> float:
 
 
 main = main_of(TeleopNode)
+
+if __name__ == "__main__":
+    main()
