@@ -29,19 +29,19 @@ from .stand_model import Disturbances, StandModel, linearise
 NETWORK = "policy.onnx"
 SCALE_RAD = 0.25
 # Height [m] and delay from measurement to torque [ms]; neighbours first, so that each start holds the next.
-DESIGN_POINTS = ((0.64, 14), (0.60, 14), (0.57, 16), (0.54, 14), (0.50, 14), (0.50, 19), (0.66, 19))
+DESIGN_POINTS = ((0.64, 14), (0.57, 22), (0.50, 22), (0.50, 30), (0.64, 30))
 # Twice the learned policies' ankle gain: near the ankle's stop half the set-point range gives the same
 # torque.
 ANKLE_PITCH_GAINS = (80.0, 3.0)
 ANKLE_MARGIN_RAD = 0.10
 TERMS = (
-    "posture_error",
-    "joint_velocity",
-    "upper_position",
-    "upper_velocity",
-    "angular_velocity",
-    "gravity_error",
-    "last_action",
+    observation.Term("posture_error"),
+    observation.Term("joint_velocity"),
+    observation.Term("upper_position"),
+    observation.Term("upper_velocity"),
+    observation.Term("angular_velocity"),
+    observation.Term("gravity_error"),
+    observation.Term("last_action", history=2),
 )
 
 
@@ -58,7 +58,7 @@ def make_section(spec: RobotSpec) -> LmoSection:
         dt_s=0.02,
         command_modes=(),
         action=ActionSection(scale_rad=(SCALE_RAD,) * len(spec.lmo_joints), clip=12.0, gravity_share=1.0),
-        observation=tuple(observation.Term(name) for name in TERMS),
+        observation=TERMS,
         ramp=RampConfig(height_range_m=spec.stance_height_m),
         gait=GaitConfig(enabled=False),
         posture=PostureBuilder(spec, margin_rad=ANKLE_MARGIN_RAD).table(

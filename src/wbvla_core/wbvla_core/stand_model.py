@@ -3,8 +3,8 @@ equilibrium.
 
 MuJoCo's own finite differences of the full model on its contacts are taken at 1 kHz and composed to the
 control step. The state is [pelvis z, roll, pitch | joint angles n | pelvis velocity 3 | angular velocity 3 |
-joint speeds n], in world axes, followed by the action before, slow upper-body set-points and a slow force on
-the trunk. Horizontal place and heading are left out: nothing depends on them.
+joint speeds n], in world axes, followed by the two actions before, slow upper-body set-points and a slow
+force on the trunk. Horizontal place and heading are left out: nothing depends on them.
 """
 
 from __future__ import annotations
@@ -88,15 +88,20 @@ def linearise(
     action1, upper1 = ctrl1[:, driven] * kp[driven] * scale, ctrl1[:, upper] * kp[upper]
 
     step, _ = _compose(a1, action1, step_ms)
-    after, now = _compose(a1, action1, step_ms - delay_ms)
-    before = after @ _compose(a1, action1, delay_ms)[1]
-    size = nx + m + r + f
+    # Held through the step: first the action of ``lag + 1`` steps ago, then that of ``lag`` steps ago.
+    lag, first_ms = divmod(delay_ms, step_ms)
+    after, later = _compose(a1, action1, step_ms - first_ms)
+    actions = [np.zeros_like(action1) for _ in range(3)]
+    actions[lag], actions[lag + 1] = later, after @ _compose(a1, action1, first_ms)[1]
+    past = nx + 2 * m
+    size = past + r + f
     a, b = np.zeros((size, size)), np.zeros((size, m))
-    a[:nx, :nx], a[:nx, nx : nx + m], b[:nx] = step, before, now
-    a[:nx, nx + m : nx + m + r] = _compose(a1, upper1, step_ms)[1]
-    a[:nx, nx + m + r :] = _compose(a1, wrench1[:, :f], step_ms)[1]
-    a[nx + m :, nx + m :] = _FADE * np.eye(r + f)
-    b[nx : nx + m] = np.eye(m)
+    a[:nx, :nx], b[:nx] = step, actions[0]
+    a[:nx, nx : nx + m], a[:nx, nx + m : past] = actions[1], actions[2]
+    a[:nx, past : past + r] = _compose(a1, upper1, step_ms)[1]
+    a[:nx, past + r :] = _compose(a1, wrench1[:, :f], step_ms)[1]
+    a[past:, past:] = _FADE * np.eye(r + f)
+    b[nx : nx + m] = a[nx + m : past, nx : nx + m] = np.eye(m)
 
     process = 1e-10 * np.eye(size)
     push = np.array([sizes.push_n, sizes.push_n, sizes.push_vertical_n, *[sizes.push_nm] * 3])
@@ -106,12 +111,12 @@ def linearise(
     ):
         process[:nx, :nx] += effect @ effect.T
     slow = np.concatenate([np.full(r, sizes.upper_set_point_rad), np.full(f, sizes.slow_force_n)])
-    process[nx + m :, nx + m :] += np.diag(slow**2)
+    process[past:, past:] += np.diag(slow**2)
 
     rows = _outputs(model, data, spec)
     pad = {name: np.hstack([row, np.zeros((len(row), size - nx))]) for name, row in rows.items()}
-    last = np.zeros((m, size))
-    last[:, nx : nx + m] = np.eye(m)
+    last = np.zeros((2 * m, size))
+    last[:, nx:past] = np.eye(2 * m)
     position, speed = pad["position"], pad["speed"]
     # The order and unit of the terms of the stand bundle's observation.
     c = np.vstack(
@@ -125,7 +130,7 @@ def linearise(
             np.full(r, sizes.upper_velocity_rad_s),
             np.full(3, sizes.angular_velocity_rad_s),
             np.full(3, sizes.gravity),
-            np.full(m, 1e-3),
+            np.full(2 * m, 1e-3),
         ]
     )
     return StandModel(
@@ -140,7 +145,7 @@ def linearise(
         height=pad["com"][2:],
         driven=position[driven],
         driven_speed=speed[driven],
-        last=last,
+        last=last[:m],
         fall_rad_s=float(np.sqrt(-model.opt.gravity[2] / data.subtree_com[0, 2])),
     )
 
