@@ -1,9 +1,11 @@
 """What the operator's buttons ask of other nodes: authority and emergency stop of the driver, episodes of the recorder.
 
-Requests go out at once and their answers are logged; the control thread never waits for one.
+The control thread only notes them down; the executor's thread sends them at once and logs the answers.
 """
 
 from __future__ import annotations
+
+from collections import deque
 
 from rclpy.node import Node
 from wbvla_core.types import Source
@@ -19,6 +21,8 @@ class Requests:
         self._node = node
         self.task, self._operator_name = task, operator_name
         self.episode = ""
+        self._waiting: deque[tuple[str, object]] = deque()
+        self._bell = node.create_guard_condition(self._send)
         self._clients = {
             name: node.create_client(kind, name)
             for name, kind in (
@@ -52,16 +56,25 @@ class Requests:
 
     def close(self) -> None:
         """Give the clients back."""
+        self._node.destroy_guard_condition(self._bell)
         for client in self._clients.values():
             self._node.destroy_client(client)
         self._clients = {}
 
-    def _ask(self, name: str, request) -> None:
-        client = self._clients[name]
-        if not client.service_is_ready():
-            self._node.get_logger().error(f"service {name} is not there; is its node running?")
-            return
-        client.call_async(request).add_done_callback(lambda future: self._answered(name, future))
+    def _ask(self, name: str, request: object) -> None:
+        self._waiting.append((name, request))
+        self._bell.trigger()
+
+    def _send(self) -> None:
+        while self._waiting:
+            name, request = self._waiting.popleft()
+            client = self._clients.get(name)
+            if client is None or not client.service_is_ready():
+                self._node.get_logger().error(f"service {name} is not there; is its node running?")
+                continue
+            client.call_async(request).add_done_callback(
+                lambda future, name=name: self._answered(name, future)
+            )
 
     def _answered(self, name: str, future) -> None:
         response = future.result()
