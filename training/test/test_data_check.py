@@ -28,7 +28,7 @@ def good(tmp_path_factory, request):
     folder = tmp_path_factory.mktemp("check")
     for i, name in enumerate("abc"):
         write_sample(folder / f"bags/{name}", replace(EPISODE, start_ns=EPISODE.start_ns + i * 10**11))
-    convert([folder / "bags"], ConvertOptions(folder / "data", request.param), Quiet())
+    convert([folder / "bags"], ConvertOptions(folder / "data", request.param, jobs=1), Quiet())
     return folder / "data"
 
 
@@ -118,7 +118,7 @@ def test_black_pictures_are_found(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("wbvla_training.data.samples.jpeg", lambda *_: stream.getvalue())
         write_sample(tmp_path / "bags/a", EPISODE)
-    convert([tmp_path / "bags"], ConvertOptions(tmp_path / "data"), Quiet())
+    convert([tmp_path / "bags"], ConvertOptions(tmp_path / "data", jobs=1), Quiet())
     assert rules(tmp_path / "data") == {(0, "black frames")}
 
 

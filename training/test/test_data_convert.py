@@ -296,7 +296,7 @@ def test_full_disk_keeps_finished_episodes_and_a_later_run_goes_on(tmp_path, mon
 
     with monkeypatch.context() as patch:
         patch.setattr(pq.ParquetWriter, "write_table", full)
-        with pytest.raises(DiskFullError, match="disk full.*finished before are kept"):
+        with pytest.raises(DiskFullError, match=r"disk full.*finished before are kept"):
             run(tmp_path / "bags", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     summary = run(tmp_path / "bags", tmp_path / "out")

@@ -135,7 +135,7 @@ def test_epochs_hold_every_frame_once_in_new_orders_and_mix_few_episodes_at_once
     first, second = list(shuffle), list(shuffle)
     assert sorted(first) == sorted(second) == list(range(len(reader))) and first != second
     episodes = [int(reader._of[i]) for i in first]
-    assert sum(a != b for a, b in zip(episodes, episodes[1:], strict=False)) == 2
+    assert int(np.count_nonzero(np.diff(episodes))) == 2
     assert list(EpisodeShuffle(reader, seed=3, together=1)) == first
 
 
@@ -148,7 +148,7 @@ def test_reader_travels_to_another_process_without_its_open_files(folder):
 
 
 def test_torch_loader_batches_with_several_workers(folder):
-    torch = pytest.importorskip("torch")
+    import torch
     from wbvla_training.data.reader import torch_loader
 
     reader = EpisodeReader(folder / "data", chunk=4, image=SECTION)
@@ -165,7 +165,7 @@ def test_episodes_are_held_out_whole():
 def test_wrong_questions_are_answered_with_what_there_is(folder, tmp_path):
     with pytest.raises(DataError, match="no LeRobot dataset"):
         EpisodeReader(tmp_path)
-    with pytest.raises(DataError, match="no camera hand; it has observation.images.head_cam"):
+    with pytest.raises(DataError, match="no camera hand; it has observation"):
         EpisodeReader(folder / "data", cameras=["hand"])
     with pytest.raises(DataError, match="has episodes 0 to 2"):
         EpisodeReader(folder / "data", episodes=[3])

@@ -88,7 +88,8 @@ def _whole(index: DatasetIndex, contract: Contract | None) -> list[Finding]:
         if name not in index.features:
             found.append(Finding("contract", f"info.json has no feature {name}"))
     if contract is None:
-        found.append(Finding("contract", f"no {dataset_files.CONTRACT_COPY}: the contract cannot be checked", is_error=False))
+        text = f"no {dataset_files.CONTRACT_COPY}: the contract cannot be checked"
+        found.append(Finding("contract", text, is_error=False))
         return found
     split = any(name in index.features for name in contract.splits)
     wanted = Schema.of(contract, split).features(with_fps=False)
@@ -99,7 +100,8 @@ def _whole(index: DatasetIndex, contract: Contract | None) -> list[Finding]:
         for key, value in feature.items():
             have = index.features[name].get(key)
             if have != value:
-                found.append(Finding("contract", f"feature {name}: {key} is {_short(have)}, the contract says {_short(value)}"))
+                text = f"feature {name}: {key} is {_short(have)}, the contract says {_short(value)}"
+                found.append(Finding("contract", text))
     for name in sorted(set(index.features) - set(wanted)):
         found.append(Finding("contract", f"feature {name} is not in the contract"))
     if index.fps != contract.frame_rate_hz:

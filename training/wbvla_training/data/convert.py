@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Protocol
 
 import yaml
-from wbvla_core import robot_spec
 from wbvla_core.contract import Contract, ContractError
 from wbvla_core.robot_spec import RobotSpec, RobotSpecError
 
+from wbvla_core import robot_spec
 from wbvla_training.data import admit, lerobot_v3, lerobot_v21
 from wbvla_training.data.bag_source import BagSource, find_bags
 from wbvla_training.data.convert_bag import BagPlan, BagResult, convert_bag

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-
 import pyarrow.parquet as pq
 
 from wbvla_training.data import dataset_files

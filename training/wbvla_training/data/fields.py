@@ -54,7 +54,7 @@ def same_definition(type_name: str, text: str) -> bool:
     except (ValueError, KeyError, SyntaxError):
         return False
     ours = typestore().fielddefs
-    return all(name in ours and [f[0:2] for f in fields[1]] == [f[0:2] for f in ours[name][1]] for name, fields in found.items())
+    return all(name in ours and list(fields[1]) == list(ours[name][1]) for name, fields in found.items())
 
 
 def part_values(message: Any, part: Part, time_ns: int) -> np.ndarray:

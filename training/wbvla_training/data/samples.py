@@ -49,7 +49,8 @@ def write_sample(folder: Path, episode: SampleEpisode, contract: Contract | None
     """Record ``episode`` as the bag ``folder``; with ``close`` False it stays as a killed recorder leaves it."""
     contract = contract or Contract.load("x2")
     spec = RobotSpec.load("x2_ultra")
-    topics = {key: topic for key, topic in contract.topics.items() if topic.record == "always" and key not in episode.leave_out}
+    always = {key: topic for key, topic in contract.topics.items() if topic.record == "always"}
+    topics = {key: topic for key, topic in always.items() if key not in episode.leave_out}
     names = {key: _full(topic.topic) for key, topic in topics.items()}
     about = {
         "contract": contract.name,
