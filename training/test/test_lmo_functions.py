@@ -32,6 +32,7 @@ def _record(n: int = 2, **changes) -> rewards.StepRecord:
     values |= dict.fromkeys(("velocity_error", "slow_error", "foot_height", "foot_lift", "foot_tilt"), pairs)
     values |= dict.fromkeys(("position", "speed", "torque", "reference_pose"), joints)
     values |= dict.fromkeys(("action", "last_action", "older_action"), joints)
+    values |= {"balance": torch.tensor([[0.035, 0.0]]).repeat(n, 1)}
     values |= {"gravity": down, "gravity_reference": down, "walking": no, "fell": no}
     values |= {"height": rows + 0.64, "height_command": rows + 0.64, "foot_spacing": rows + 0.27}
     values |= {"foot_velocity": z(n, 2, 3), "torque_limit": z(legs) + 100.0, "lower": z(legs) - 1.0}
@@ -84,6 +85,7 @@ def test_tracking_terms_fall_with_the_error(term, changes):
         ("height_error", {"height": torch.tensor([0.60])}, 0.04),
         ("foot_slip", {"foot_velocity": torch.tensor([[[0.3, 0.4, 0.0], [0.0, 0.0, 0.0]]])}, 0.25),
         ("landing", {"foot_velocity": torch.tensor([[[0.0, 0.0, -0.5], [0.0, 0.0, 0.5]]])}, 0.25),
+        ("balance", {"balance": torch.tensor([[0.065, -0.04]])}, 0.05),
         ("foot_spacing", {"foot_spacing": torch.tensor([0.12])}, 0.10),
         ("torque_limit", {"torque": torch.tensor([[90.0] + [0.0] * 12])}, 0.1),
         ("joint_limit", {"position": torch.tensor([[1.02] + [0.0] * 12])}, 0.05),

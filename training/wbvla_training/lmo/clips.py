@@ -20,7 +20,7 @@ def generate(spec: RobotSpec, count: int, seconds: float, seed: int) -> np.ndarr
     """Clips [count, T, arm joints] rad, float32.
 
     Each hand goes along minimum-jerk lines through random points of the space in front of the torso (box in the torso
-    frame), 0.5..1.6 s each, followed by damped least squares that also pulls towards the default pose."""
+    frame), 0.8..2.2 s each, followed by damped least squares that also pulls towards the default pose."""
     model = build_mjspec(spec, hands=False, visuals=False, bodies_collide=False).compile()
     data = mujoco.MjData(model)
     rng = np.random.default_rng(seed)
@@ -60,7 +60,7 @@ def _path(rng: np.random.Generator, steps: int, side: float) -> np.ndarray:
     parts: list[np.ndarray] = []
     while sum(len(part) for part in parts) < steps:
         goal = rng.uniform(_REACH_LOW_M, _REACH_HIGH_M) * flip
-        n = int(rng.uniform(0.5, 1.6) / FRAME_S)
+        n = int(rng.uniform(0.8, 2.2) / FRAME_S)
         s = np.arange(1, n + 1)[:, None] / n
         parts.append(point + (goal - point) * (10 * s**3 - 15 * s**4 + 6 * s**5))
         parts.append(np.repeat(goal[None], int(rng.uniform(0.0, 0.4) / FRAME_S), 0))

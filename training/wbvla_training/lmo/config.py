@@ -91,6 +91,8 @@ class UpperBodyConfig:
     """How waist pitch and roll, arms and head move while the legs learn."""
 
     amplitude: float = 0.3
+    level_gain: float = 1.0
+    """How much faster than the curriculum's level the amplitude grows."""
     clip_fraction: float = 0.0
     clip_rate: Range = (0.8, 1.5)
     clip_rate_jitter: float = 0.25
@@ -129,6 +131,7 @@ class RandomisationConfig:
     joint_offset_rad: float = 0.01
     imu_tilt_rad: float = 0.01
     push_speed_m_s: Range = (0.0, 0.3)
+    push_level_gain: float = 1.0
     push_period_s: Range = (3.0, 5.0)
     hand_force_n: Range = (0.0, 0.0)
     hand_force_fraction: float = 0.0
@@ -214,6 +217,7 @@ class RewardConfig:
     stand_still: float = -1.0
     stand_action: float = 0.0
     stand_sway: float = 0.0
+    balance: float = 0.0
     termination: float = -1.0
     velocity_width: float = 0.04
     yaw_rate_width: float = 0.06

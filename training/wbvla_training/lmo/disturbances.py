@@ -46,7 +46,8 @@ class Disturbances:
         self.since_push_s += DT_S
         due = (self._until_push <= 0).nonzero()[:, 0]
         if len(due) and c.push_speed_m_s[1] > 0:
-            jump = randomisation.push_velocity(len(due), c, level, g).numpy()
+            size = min(1.0, level * c.push_level_gain)
+            jump = randomisation.push_velocity(len(due), c, size, g).numpy()
             rows = due.numpy()
             robot.qvel[rows, 0] += jump[:, 0]
             robot.qvel[rows, 1] += jump[:, 1]

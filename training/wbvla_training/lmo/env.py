@@ -113,13 +113,13 @@ class LmoEnv(VecEnv):
         self.action = core_action.clip_action(actions.to("cpu").float(), self.action_config)
         driven = self.targets(self.action)
         wide = self._default.repeat(self.num_envs, 1)
-        wide[:, list(self.observation_config.upper)] = self.upper.step(self.level)
+        wide[:, list(self.observation_config.upper)] = self.upper.step(self.arm_level)
         wide[:, self._driven] = driven
         self._previous = (self.position, self.speed, self.gravity, self.gyro)
         self.robot.step(wide[:, self._moving].numpy())
         self.episode_length_buf += 1
 
-        self._foot_before = self.foot
+        self._foot_before, self._com_before = self.foot, self.com
         self._read()
         record = self._record()
         fell = record.fell
@@ -173,6 +173,7 @@ class LmoEnv(VecEnv):
         self.lowest_sole = points[..., 2].amin((1, 2))
         self.foot_height = self.ground.height_above(points.mean(2))
         self.height = self.base[:, 2] - self.lowest_sole
+        self.com = torch.from_numpy(robot.centre_of_mass())
 
     def _record(self) -> rewards.StepRecord:
         reference = core_ramp.reference_velocity(self.intent.ramp, self.intent.request, self.section.ramp)
@@ -183,7 +184,7 @@ class LmoEnv(VecEnv):
             self.gravity, self.height, self.intent.height_m, spacing, self.cfg.termination
         )
         torque = torch.from_numpy(self.robot.force[:, self._driven_columns.numpy()].copy())
-        self.reference_velocity = reference
+        point = self.com + (self.com - self._com_before) / (DT_S * 3.8)
         self.foot_velocity = (self.foot - self._foot_before) / DT_S
         return rewards.StepRecord(
             velocity=self.velocity,
@@ -203,6 +204,7 @@ class LmoEnv(VecEnv):
             ),
             foot_velocity=self.foot_velocity,
             foot_tilt=self.foot_normal[..., 0] ** 2 + self.foot_normal[..., 1] ** 2,
+            balance=sensing.to_heading(point - self.foot.mean(1), self.yaw)[:, :2],
             foot_spacing=spacing,
             stance_offset=feet[:, 0, 0] - feet[:, 1, 0],
             position=self.position[:, self._driven],
@@ -270,6 +272,11 @@ class LmoEnv(VecEnv):
             device=self.device,
         )
 
+    @property
+    def arm_level(self) -> float:
+        """Share of the configured arm motion at the curriculum's level."""
+        return min(1.0, self.level * self.cfg.upper_body.level_gain)
+
     def upper_slice(self) -> slice:
         """Where the joints that the policy does not drive lie in the observation ``policy``; they are its last term."""
         last = self.observation_config.terms[-1]
@@ -301,7 +308,7 @@ class LmoEnv(VecEnv):
         n, g, rows = len(ids), self.generator, ids.numpy()
         self.draw.assign(ids, self._sample_draw(n))
         self.robot.randomise(rows, self.draw)
-        self.upper.reset(ids, self.level)
+        self.upper.reset(ids, self.arm_level)
         self.disturbances.reset(ids)
         self.ground.reset(ids)
         self.tracking.reset(ids)

@@ -105,7 +105,7 @@ class BatchedRobot:
         bind, expand = self.batch.bind, self.batch.expand
         self.qpos, self.qvel, self.ctrl = bind("qpos", f32), bind("qvel", f32), bind("ctrl", f32)
         self.force, self.xfrc = bind("actuator_force", f32), bind("xfrc_applied", f32)
-        self.xpos, self.xmat = bind("xpos", f32), bind("xmat", f32)
+        self.xpos, self.xmat, self.xipos = bind("xpos", f32), bind("xmat", f32), bind("xipos", f32)
         self.geom_friction, self.geom_pos = expand("geom_friction"), expand("geom_pos")
         self.geom_quat = expand("geom_quat")
         self.mass, self.ipos, self.inertia = expand("body_mass"), expand("body_ipos"), expand("body_inertia")
@@ -160,6 +160,11 @@ class BatchedRobot:
         self._delay_s[ids] = d["action_delay_s"]
         self.armature[ids, 6:] = model.dof_armature[6:] * d["armature_scale"][:, None]
         self.frictionloss[ids] = self._frictionloss * d["joint_friction_scale"][:, None]
+
+    def centre_of_mass(self) -> np.ndarray:
+        """[N, 3] in the world, with each robot's own masses (MuJoCo's subtree_com assumes the template's)."""
+        weights = self.mass / self.mass.sum(1, keepdims=True)
+        return np.einsum("nb,nbx->nx", weights.astype(np.float32), self.xipos)
 
     def step(self, targets_rad: np.ndarray) -> None:
         """One control step with position set-points [N, joints]; motor limits follow the torque-speed line."""

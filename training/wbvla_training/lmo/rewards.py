@@ -53,6 +53,8 @@ class StepRecord:
     """[N, 2, 3] of the foot frames in the world, m/s."""
     foot_tilt: Tensor
     """[N, 2] squared horizontal part of the sole normal."""
+    balance: Tensor
+    """[N, 2] capture point (centre of mass plus its velocity / 3.8 per s) ahead of and left of the feet's middle, m."""
     foot_spacing: Tensor
     """[N] lateral distance of the feet in the heading frame, m."""
     stance_offset: Tensor
@@ -238,6 +240,12 @@ def stand_action(s: StepRecord, c: RewardConfig) -> Tensor:
     return (~s.walking).to(s.action.dtype) * (s.action[:, :12] ** 2).sum(-1)
 
 
+def balance(s: StepRecord, c: RewardConfig) -> Tensor:
+    """While the clock is off: distance of the capture point from its place 35 mm ahead of the ankles, m."""
+    away = torch.stack([s.balance[:, 0] - 0.035, s.balance[:, 1]], -1).norm(dim=-1)
+    return (~s.walking).to(away.dtype) * away
+
+
 def stand_sway(s: StepRecord, c: RewardConfig) -> Tensor:
     """While the clock is off: horizontal speed of the base, m/s."""
     return (~s.walking).to(s.velocity.dtype) * s.velocity[:, :2].abs().sum(-1)
@@ -249,7 +257,7 @@ TERMS: dict[str, Callable[[StepRecord, RewardConfig], Tensor]] = {
         velocity, yaw_rate, filtered_velocity, filtered_yaw_rate, drift, yaw_drift, gait_phase, swing_shortfall, height,
         height_error, alive, tilt, tilt_absolute, roll_pitch_rate, vertical_velocity, action_rate, action_curvature, pose,
         foot_tilt, foot_slip, foot_spacing, landing, torque, torque_limit, joint_speed, joint_limit, waist, stand_still,
-        stand_action, stand_sway,
+        stand_action, stand_sway, balance,
     )
 }  # fmt: skip
 
