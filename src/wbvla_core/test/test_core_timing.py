@@ -1,6 +1,8 @@
 """Deadlines do not drift, overruns are counted and never bunched, percentiles and rates are right."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -180,3 +182,18 @@ def test_realtime_priority_zero_changes_nothing_and_nonsense_is_refused():
     assert not realtime.enter_realtime(0).fifo
     with pytest.raises(ValueError, match="priority"):
         realtime.enter_realtime(100)
+
+
+def test_all_threads_of_a_process_are_raised_where_permitted():
+    code = (
+        "import os, threading, time\n"
+        "from wbvla_core.realtime import enter_realtime, raise_threads\n"
+        "threading.Thread(target=time.sleep, args=(1.0,), daemon=True).start()\n"
+        "permitted = enter_realtime(7).fifo\n"
+        "raised = raise_threads(7)\n"
+        "tasks = [int(task) for task in os.listdir('/proc/self/task')]\n"
+        "assert raised == (len(tasks) if permitted else 0), (raised, tasks)\n"
+        "assert all((os.sched_getscheduler(task) == os.SCHED_FIFO) == permitted for task in tasks)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60.0)
+    assert done.returncode == 0, done.stderr

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
 from dataclasses import dataclass
+from pathlib import Path
 
 # Linux <sys/mman.h> and <sys/prctl.h>. ONFAULT locks pages when they are first used: without it every thread
 # stack and library mapping would become resident at once.
@@ -36,6 +38,20 @@ def enter_realtime(priority: int) -> Realtime:
     fifo, fifo_text = _try_fifo(priority)
     locked, lock_text = _try_lock_memory(libc)
     return Realtime(fifo, locked, f"{fifo_text}; {lock_text}")
+
+
+def raise_threads(priority: int) -> int:
+    """Give all threads that this process has by now SCHED_FIFO ``priority`` (1..99); returns how many.
+
+    For what libraries start: a middleware thread that waits for a processor while it holds a lock, or a message, stops
+    the control thread with it. Threads that may not be raised stay as they are.
+    """
+    raised = 0
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):  # not permitted, or the thread has ended
+            os.sched_setscheduler(int(task.name), os.SCHED_FIFO, os.sched_param(priority))
+            raised += 1
+    return raised
 
 
 def _try_fifo(priority: int) -> tuple[bool, str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import rclpy
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
-from wbvla_core.realtime import enter_realtime
+from wbvla_core.realtime import enter_realtime, raise_threads
 
 from wbvla_ros.lifecycle import ManagedNode
 
@@ -52,15 +52,16 @@ def run(factory: Callable[[], ManagedNode], args: list[str] | None = None) -> in
 
 
 def _enter_realtime(node: ManagedNode) -> None:
-    """One below the priority of the node's control thread, for the threads of the executor.
+    """One below the priority of the node's control thread, for the executor's threads and those of the middleware.
 
-    They hold the interpreter lock at times; were they preempted by another process then, the control thread would wait
-    for that one.
+    They hold the interpreter lock, or locks of the middleware, at times; were they preempted by another process then,
+    the control thread would wait for that one. And what they have not received yet no control thread can use.
     """
     if node.has_parameter("realtime_priority"):
         priority = node.get_parameter("realtime_priority").value
         if 1 < priority <= 99:
-            enter_realtime(priority - 1)
+            if enter_realtime(priority - 1).fifo:
+                raise_threads(priority - 1)
 
 
 def main_of(factory: Callable[[], ManagedNode]) -> Callable[[], None]:
