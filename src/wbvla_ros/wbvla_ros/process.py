@@ -59,9 +59,8 @@ def _enter_realtime(node: ManagedNode) -> None:
     """
     if node.has_parameter("realtime_priority"):
         priority = node.get_parameter("realtime_priority").value
-        if 1 < priority <= 99:
-            if enter_realtime(priority - 1).fifo:
-                raise_threads(priority - 1)
+        if 1 < priority <= 99 and enter_realtime(priority - 1).fifo:
+            raise_threads(priority - 1)
 
 
 def main_of(factory: Callable[[], ManagedNode]) -> Callable[[], None]:
