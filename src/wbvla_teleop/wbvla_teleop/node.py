@@ -95,10 +95,17 @@ class TeleopNode(ManagedNode):
         self._subscribe()
         self.get_logger().info(f"device: {self._device.name}")
 
+    def ready(self) -> bool:
+        crowd = self._crowd()
+        if crowd and crowd != self.refused:
+            self.get_logger().error(crowd)
+        self.refused = crowd or None
+        return not crowd
+
     def activate(self) -> None:
-        others = self.count_publishers("teleop/loco_command") - 1
-        if others > 0:
-            raise RuntimeError(f"{others} other publisher(s) on teleop/loco_command; stop them first")
+        crowd = self._crowd()
+        if crowd:
+            raise RuntimeError(crowd)
         self._ticks = DeadlineTimer(self._period_ns)
         self._rate = RateMeter()
         self._lateness, self._tick_time, self._reaction = RollingLatency(), RollingLatency(), RollingLatency()
@@ -267,6 +274,11 @@ class TeleopNode(ManagedNode):
             self._publish_loco(conversions.loco_command_to_msg(output.loco))
 
     # Helpers.
+
+    def _crowd(self) -> str:
+        """Who else publishes what only this node may publish; "" when nobody does."""
+        others = self.count_publishers("teleop/loco_command") - 1
+        return f"{others} other publisher(s) on teleop/loco_command; stop them first" if others > 0 else ""
 
     def _where(self) -> Whereabouts:
         left, right = self._core.retargeter.wrists(TORSO)
