@@ -32,6 +32,7 @@ class GamepadHands:
         self._hat: list[float] = []
         self._pressed: dict[str, int] = {}
         self._resting = True
+        self._open = 0
 
     def begin(self, sentence: str) -> None:
         """Take up a task. Raises ValueError when the operator does not understand."""
@@ -42,6 +43,10 @@ class GamepadHands:
         """Take the hands off the deadman; buttons still work."""
         self._resting = True
 
+    def let_go(self, readings: int = 5) -> None:
+        """Let go of the deadman for some readings and grasp it anew: after the robot had lost the pad."""
+        self._open = readings
+
     def press(self, button: str, readings: int = 5) -> None:
         """Hold a named button down for some readings."""
         self._pressed[button] = readings
@@ -49,6 +54,9 @@ class GamepadHands:
     def read(self, view: View, state: RobotState, now_ns: int) -> tuple[list[float], list[int]]:
         """Axes and buttons now, as in ``sensor_msgs/Joy``. Raises ValueError as the operator does."""
         frame = TeleopFrame(now_ns, False) if self._resting else self._operator.act(view, state, now_ns)
+        if self._open > 0:
+            self._open -= 1
+            frame = TeleopFrame(now_ns, False)
         axes = dict.fromkeys(AXES, 0.0)
         down = {"deadman"} if frame.deadman else set()
         if frame.deadman:

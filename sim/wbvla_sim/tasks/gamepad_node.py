@@ -5,6 +5,7 @@ from __future__ import annotations
 from rclpy.node import Node
 from sensor_msgs.msg import Joy
 from wbvla_core.robot_spec import RobotSpec
+from wbvla_core.types import Reason
 from wbvla_teleop.devices.layout import load_layout
 from wbvla_teleop.devices.scripted import View, load_operator
 
@@ -27,6 +28,7 @@ class ImitatedGamepad:
         self._publisher = node.create_publisher(Joy, "joy", qos.STATE)
         node.create_subscription(msg.SimState, "sim/state", self._on_sim, qos.TOOLS)
         node.create_subscription(msg.RobotState, "robot_state", self._on_state, qos.STATE)
+        node.create_subscription(msg.Status, "status", self._on_status, qos.STATUS)
         node.create_timer(1.0 / RATE_HZ, self._tick)
 
     def begin(self, sentence: str) -> None:
@@ -46,6 +48,10 @@ class ImitatedGamepad:
 
     def _on_state(self, message: msg.RobotState) -> None:
         self._state = message
+
+    def _on_status(self, message: msg.Status) -> None:
+        if message.node == "teleop_node" and message.reason == int(Reason.TELEOP_LOST):
+            self._hands.let_go()
 
     def _tick(self) -> None:
         if self._view is None or self._state is None:
