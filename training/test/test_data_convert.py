@@ -15,6 +15,7 @@ import yaml
 from wbvla_core.contract import Contract
 from wbvla_teleop.bag_metadata import TopicInfo
 from wbvla_training.data import convert as convert_module
+from wbvla_training.data import workers as workers_module
 from wbvla_training.data.bench_convert import min_psnr_db, stamp_errors_ms
 from wbvla_training.data.bench_dataset import Quiet
 from wbvla_training.data.convert import ConvertOptions, convert
@@ -134,18 +135,18 @@ def test_split_keys_are_slices_of_the_action(tmp_path):
 def test_interrupted_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
     for name in "ab":
         write_sample(tmp_path / f"bags/{name}", SHORT)
-    real = convert_module.convert_bag
+    real = workers_module.convert_bag
 
     def interrupted(plan, folder, report):
         if plan.path.name == "b":
             raise KeyboardInterrupt
         return real(plan, folder, report)
 
-    monkeypatch.setattr(convert_module, "convert_bag", interrupted)
+    monkeypatch.setattr(workers_module, "convert_bag", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "bags", tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    monkeypatch.setattr(convert_module, "convert_bag", real)
+    monkeypatch.setattr(workers_module, "convert_bag", real)
     with pytest.raises(DataError, match="another schema"):
         run(tmp_path / "bags", tmp_path / "out", split_keys=True)
     summary = run(tmp_path / "bags", tmp_path / "out")

@@ -76,7 +76,7 @@ def measure(folder: Path, seconds: float, pictures: int) -> dict:
     write_sample(folder / "bags/bench", episode)
     size = sum(file.stat().st_size for file in (folder / "bags").rglob("*.mcap"))
     baseline_s = _baseline(folder / "bags/bench")
-    elapsed_s, peak_mb = _convert(folder / "bags", folder / "dataset")
+    elapsed_s, peak_mb, cpu_s = _convert(folder / "bags", folder / "dataset")
     errors_ms, frames = stamp_errors_ms(folder / "dataset")
     return {
         "seconds_per_gb": elapsed_s / (size / 1e9),
@@ -86,6 +86,7 @@ def measure(folder: Path, seconds: float, pictures: int) -> dict:
         "baseline_times_real_time": seconds / baseline_s,
         "baseline_seconds_per_gb": baseline_s / (size / 1e9),
         "min_psnr_db": min_psnr_db(folder / "dataset", pictures),
+        "cpu_seconds": cpu_s,
         "recorded_seconds": seconds,
         "bag_gb": size / 1e9,
         "dataset_gb": sum(f.stat().st_size for f in (folder / "dataset").rglob("*") if f.is_file()) / 1e9,
@@ -94,11 +95,12 @@ def measure(folder: Path, seconds: float, pictures: int) -> dict:
     }
 
 
-def _convert(bags: Path, out: Path) -> tuple[float, float]:
-    """Wall time [s] and largest resident set [MB] of the command, its start included."""
+def _convert(bags: Path, out: Path) -> tuple[float, float, float]:
+    """Wall time [s], largest resident set [MB] and processor time [s] of the command, its start included."""
     code = (
         "import resource, sys; from wbvla_training.data.cli import main; status = main(sys.argv[1:]); "
-        "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(status)"
+        "used = resource.getrusage(resource.RUSAGE_SELF); "
+        "print('used', used.ru_maxrss, used.ru_utime + used.ru_stime); sys.exit(status)"
     )
     begin = time.perf_counter()
     done = subprocess.run(
@@ -108,7 +110,8 @@ def _convert(bags: Path, out: Path) -> tuple[float, float]:
     elapsed_s = time.perf_counter() - begin
     if done.returncode != 0:
         raise RuntimeError(f"the conversion failed: {done.stderr.strip()}")
-    return elapsed_s, int(re.search(r"peak (\d+)", done.stdout).group(1)) * 1024 / 1e6
+    used = re.search(r"used (\d+) ([\d.]+)", done.stdout)
+    return elapsed_s, int(used.group(1)) * 1024 / 1e6, float(used.group(2))
 
 
 def _baseline(bag: Path) -> float:

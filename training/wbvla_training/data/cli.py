@@ -112,9 +112,9 @@ def _convert(a: Convert) -> int:
         print(f"\nstopped; finished episodes are kept in '{a.out}.part': run the same command to go on", file=sys.stderr)
         return 130
     for text in (*summary.left_out, *summary.notes):
-        console.print(f"note: {text}", markup=False)
+        console.print(f"note: {text}", markup=False, soft_wrap=True)
     for text in summary.problems:
-        console.print(f"not used: {text}", markup=False)
+        console.print(f"not used: {text}", markup=False, soft_wrap=True)
     resumed = f", {summary.resumed} bags from an earlier run" if summary.resumed else ""
     print(f"{a.out}: {summary.episodes} episodes, {summary.frames} frames, {summary.seconds:.1f} s{resumed}")
     return 1 if summary.problems else 0

@@ -5,11 +5,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -23,12 +21,13 @@ from wbvla_core.robot_spec import RobotSpec, RobotSpecError
 from wbvla_core import robot_spec
 from wbvla_training.data import admit, lerobot_v3, lerobot_v21
 from wbvla_training.data.bag_source import BagSource, find_bags
-from wbvla_training.data.convert_bag import BagPlan, BagResult, convert_bag
+from wbvla_training.data.convert_bag import BagPlan, BagResult
 from wbvla_training.data.dataset_files import ROBOT_FILE, DatasetPlan
 from wbvla_training.data.errors import BagProblem, DataError, disk_full, is_disk_full
 from wbvla_training.data.piece import Piece
 from wbvla_training.data.schema import Schema
 from wbvla_training.data.video import KEY_EVERY
+from wbvla_training.data.workers import convert_all
 
 FORMATS = {"v3.0": lerobot_v3, "v2.1": lerobot_v21}
 _JOB = "job.json"
@@ -188,39 +187,22 @@ def _convert_all(
         else:
             todo.append(work)
     progress.total(sum((w.source.end_ns - w.source.start_ns) / 1e9 for w in todo))
-    for work, outcome in _outcomes(todo, pieces, _jobs(options, len(todo)), progress):
+    by_key = {work.plan.key: work.source for work in todo}
+    outcomes = convert_all(
+        [work.plan for work in todo], pieces, _jobs(options, len(todo)),
+        lambda plan, seconds: progress.bag(by_key[plan.key].name, seconds),
+    )  # fmt: skip
+    for plan, outcome in outcomes:
         if isinstance(outcome, BagProblem):
             summary.problems.append(str(outcome))
         else:
-            results[work.plan.key] = outcome
-            mark = marks / f"{work.plan.key}.json"
+            results[plan.key] = outcome
+            mark = marks / f"{plan.key}.json"
             mark.with_suffix(".new").write_text(json.dumps(asdict(outcome)), encoding="utf-8")
             os.replace(mark.with_suffix(".new"), mark)
-        progress.done(work.source.name, (work.source.end_ns - work.source.start_ns) / 1e9)
+        source = by_key[plan.key]
+        progress.done(source.name, (source.end_ns - source.start_ns) / 1e9)
     return [results[work.plan.key] for work in works if work.plan.key in results]
-
-
-def _outcomes(
-    todo: Sequence[_Work], pieces: Path, jobs: int, progress: Progress
-) -> Iterator[tuple[_Work, BagResult | BagProblem]]:
-    if jobs == 1:
-        for work in todo:
-            yield work, _attempt(work.plan, pieces, lambda s, work=work: progress.bag(work.source.name, s))
-        return
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        futures = {pool.submit(_attempt, work.plan, pieces): work for work in todo}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _attempt(plan: BagPlan, pieces: Path, report: Callable[[float], None] = lambda _s: None):
-    try:
-        return convert_bag(plan, pieces, report)
-    except BagProblem as problem:
-        return problem
 
 
 def _assemble(

@@ -19,7 +19,7 @@ body { font: 14px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 1180
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .25rem .6rem .25rem 0;
 border-bottom: 1px solid var(--line); vertical-align: top; } th { color: var(--quiet); font-weight: 500; }
-.strip img { width: 104px; border-radius: 3px; margin-right: 3px; }
+.strip { white-space: nowrap; } .strip img { width: 84px; border-radius: 3px; margin-right: 3px; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(165px, 1fr)); gap: .7rem; }
 figure { margin: 0; border: 1px solid var(--line); border-radius: 5px; padding: .4rem; }
 figcaption { font-size: 11px; overflow-wrap: anywhere; } .range { color: var(--quiet); font-size: 11px;

@@ -23,6 +23,7 @@ class BarProgress:
         )
         self._task = self._bar.add_task("bags", total=0.0, rate="")
         self._done = 0.0
+        self._under_way: dict[str, float] = {}
         self._begin = time.monotonic()
 
     def __enter__(self) -> BarProgress:
@@ -37,15 +38,18 @@ class BarProgress:
         self._bar.update(self._task, total=seconds)
 
     def bag(self, name: str, seconds: float) -> None:
-        self._show(name, self._done + seconds)
+        self._under_way[name] = seconds
+        self._show(name)
 
     def done(self, name: str, seconds: float) -> None:
+        self._under_way.pop(name, None)
         self._done += seconds
-        self._show(name, self._done)
+        self._show(name)
 
     def assembling(self, episodes: int, total: int) -> None:
         self._bar.update(self._task, description=f"assembling {episodes}/{total}")
 
-    def _show(self, name: str, seconds: float) -> None:
+    def _show(self, name: str) -> None:
+        seconds = self._done + sum(self._under_way.values())
         rate = seconds / max(1e-3, time.monotonic() - self._begin)
         self._bar.update(self._task, completed=seconds, description=name, rate=f"{rate:.1f} x real time")

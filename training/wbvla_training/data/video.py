@@ -23,8 +23,8 @@ KEY_EVERY = 4
 # Quality: the quantiser's ceiling keeps what the codec adds to a JPEG's own error small on any content.
 _OPTIONS = {
     "preset": "superfast",
-    "crf": "18",
-    "qmax": "24",
+    "crf": "23",
+    "qmax": "28",
     "g": str(KEY_EVERY),
     "bf": "0",
     "sc_threshold": "0",
