@@ -21,7 +21,10 @@ def main() -> int | None:
         return 2
     module, _, function = packages.executables(package)[executable].partition(':')
     sys.argv = [executable, *rest]
-    return getattr(importlib.import_module(module), function)()
+    try:
+        return getattr(importlib.import_module(module), function)()
+    except KeyboardInterrupt:
+        return 130  # asked to stop before the script could mind signals itself
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@
 import os
 from pathlib import Path
 
+import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler, SetEnvironmentVariable
@@ -35,7 +36,11 @@ ARGUMENTS = {
     "seed": ("0", None, "Simulation: seed of scene and sensor noise."),
     "plant_summary": ("", None, "Simulation: file for the plant's own account (JSON) at the end."),
     "lmo": ("lmo/stand", None, "LMO bundle, as kind/name of the shipped ones or as path."),
-    "statistics_window_s": ("10.0", None, "Over how long the LMO node's latency percentiles reach, 1..600 s."),
+    "statistics_window_s": (
+        "10.0",
+        None,
+        "Over how long the LMO node's latency percentiles reach, 1..600 s.",
+    ),
     "vla": ("vla/hold", None, "VLA bundle, as kind/name of the shipped ones or as path."),
     "vla_backend": ("bundle", ("bundle", "scripted"), "What the VLA node runs: a bundle or a timed script."),
     "script": ("demo", None, "Script file of vla_backend:=scripted, by packaged name or path."),
@@ -93,6 +98,7 @@ def _graph(context):
     params = Path(value["params"] or Path(_share("wbvla_bringup")) / "params" / "x2.yaml")
     if not params.is_file():
         raise RuntimeError(f"parameter file '{params}' does not exist")
+    _check_parameters(params)
 
     common = {"robot": value["robot"]}
     viewers = value["rviz"] == "true" or value["foxglove"] == "true"
@@ -146,6 +152,25 @@ def _graph(context):
         _share("foxglove_bridge")
         actions.append(Node(package="foxglove_bridge", executable="foxglove_bridge", output="screen"))
     return [*actions, RegisterEventHandler(OnProcessExit(on_exit=_on_exit))]
+
+
+def _check_parameters(path):
+    """Once, instead of in each node. Raises RuntimeError that names the file and what is wrong with it."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise RuntimeError(f"parameter file '{path}' is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise RuntimeError(f"parameter file '{path}' must map names of nodes to their ros__parameters")
+    for name, value in content.items():
+        if not _holds_parameters(value):
+            raise RuntimeError(f"parameter file '{path}': '{name}' has no 'ros__parameters:' below it")
+
+
+def _holds_parameters(value):
+    if not isinstance(value, dict):
+        return False
+    return "ros__parameters" in value or (bool(value) and all(map(_holds_parameters, value.values())))
 
 
 def _node(package, executable, value, params, overrides, name=None, respawn=False):

@@ -139,6 +139,9 @@ def main(argv: list[str]) -> int:
     arguments = tyro.cli(Arguments, args=argv, prog="wbvla demo")
     console = Console(stderr=False, highlight=False)
     out = arguments.out or Path("out") / f"demo-{datetime.now():%Y%m%d-%H%M%S}"
+    if out.exists() and not out.is_dir():
+        print(f"wbvla demo: {out} is not a folder; name one with --out", file=sys.stderr)
+        return 2
     if out.exists() and any(out.iterdir()):
         print(f"wbvla demo: {out} exists and is not empty; name another folder with --out", file=sys.stderr)
         return 2

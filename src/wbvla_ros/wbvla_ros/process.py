@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
@@ -13,6 +14,9 @@ from wbvla_core.realtime import enter_realtime, raise_threads
 
 from wbvla_ros.lifecycle import ManagedNode
 
+REFUSED = 2
+"""Exit code of a node that refuses its arguments or its configuration."""
+
 
 def run(factory: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
     """Make the node, spin until SIGINT or SIGTERM, leave safely; returns the exit code.
@@ -20,11 +24,18 @@ def run(factory: Callable[[], ManagedNode], args: list[str] | None = None) -> in
     rclpy's own signal handlers shut the context down before a node could publish its safe command, so this process
     installs its own: the safe command goes out first, then the context.
     """
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        return REFUSED
     stop = False
 
-    def ask_to_stop(_signal, _frame):
+    def ask_to_stop(number, _frame):
         nonlocal stop
+        if stop:
+            # Asked again: whatever the node waits for (a plant that is gone), it must not hold the exit up.
+            raise SystemExit(128 + number)
         stop = True
 
     signal.signal(signal.SIGINT, ask_to_stop)
