@@ -105,7 +105,6 @@ class Aligner:
                 if self._start is not None:
                     yield Gap(time_ns, missing.reason)
                 self._start, self._candidate = None, time_ns + 1
-                self._held.clear()
                 self._forget(time_ns)
                 continue
             if self._start is None:
@@ -179,7 +178,7 @@ class Aligner:
         return self._complete(feature, number, part, rows[0][1]), sample
 
     def _complete(self, feature: Feature, number: int, part: Part, row: np.ndarray) -> np.ndarray:
-        """Names that a message leaves out keep their value of the frame before."""
+        """Names that a message leaves out keep their last value."""
         absent = np.isnan(row)
         if absent.any():
             before = self._held.get((feature.name, number))

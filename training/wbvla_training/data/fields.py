@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from rosbags.serde import SerdeError
 from rosbags.typesys import get_types_from_msg
 from wbvla_core.contract import Feature, Part, Topic
 from wbvla_core.types import LocoMode
@@ -26,7 +27,7 @@ def decode(data: bytes, type_name: str) -> Any:
     """The message as an object; raises FieldError for bytes that are none."""
     try:
         return typestore().deserialize_cdr(data, type_name)
-    except (ValueError, IndexError, KeyError, struct.error, AssertionError) as error:
+    except (SerdeError, ValueError, IndexError) as error:
         raise FieldError(f"is no {type_name} ({type(error).__name__})") from None
 
 
