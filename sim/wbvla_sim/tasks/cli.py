@@ -55,6 +55,8 @@ class Collect:
     """With --graph: the operator's frames directly, or through Joy messages of an imitated gamepad."""
     discard_last: bool = False
     """With --graph: discard the last episode whatever came of it, to see that datasets leave it out."""
+    namespace: str = "wbvla"
+    """With --graph: namespace of the robot; another one than a graph that runs already."""
     operator_name: str = "script"
     """Who shows it; kept in the bags."""
     robot: str = "x2_ultra"
@@ -122,7 +124,9 @@ def _collect(call: Collect, console: Console) -> int:
     if call.graph:
         from wbvla_sim.tasks.graph_collect import GraphOptions, collect_on_graph
 
-        options = GraphOptions(call.device, lmo, call.out, call.operator_name, call.robot, call.discard_last)
+        options = GraphOptions(
+            call.device, lmo, call.out, call.operator_name, call.robot, call.discard_last, call.namespace
+        )
         results = collect_on_graph(task, spec, options, _seeds(call.seed, call.episodes), console)
         return account(task, results, call.json, console)
     folders = {seed: episode_folder(call.out, task.name, seed) for seed in _seeds(call.seed, call.episodes)}

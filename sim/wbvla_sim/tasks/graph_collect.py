@@ -25,7 +25,6 @@ from wbvla_sim.tasks.lockstep_trial import AFTER_S, TrialResult
 from wbvla_sim.tasks.referee import Referee
 from wbvla_sim.tasks.supervisor import Supervisor
 
-NAMESPACE = "wbvla"
 NODES = ("sim_node", "driver", "lmo_node", "teleop_node", "recorder")
 LOWER_M, LOWER_SPEED_M_S = 0.16, 0.2
 """The robot hangs 10 cm above the floor; the rope is then 6 cm slack."""
@@ -43,6 +42,7 @@ class GraphOptions:
     operator_name: str
     robot: str
     discard_last: bool = False
+    namespace: str = "wbvla"
 
 
 def launch_arguments(task: Task, options: GraphOptions, seed: int) -> dict[str, str]:
@@ -56,7 +56,7 @@ def launch_arguments(task: Task, options: GraphOptions, seed: int) -> dict[str, 
         "record": "ready",
         "bag_dir": str(options.out.resolve()),
         "operator": options.operator_name,
-        "namespace": NAMESPACE,
+        "namespace": options.namespace,
         "robot": options.robot,
     }
 
@@ -64,8 +64,8 @@ def launch_arguments(task: Task, options: GraphOptions, seed: int) -> dict[str, 
 def collect_on_graph(
     task: Task, spec: RobotSpec, options: GraphOptions, seeds: list[int], console: Console
 ) -> list[TrialResult]:
-    """One trial for each seed; bags get names by time. Raises ScriptError or GraphError when the graph fails."""
-    from wbvla_cli.graph import Graph
+    """One trial for each seed; bags get names by time. Raises ScriptError when the graph fails."""
+    from wbvla_cli.graph import Graph, GraphError
 
     results: list[TrialResult] = []
     if not seeds:
@@ -76,12 +76,19 @@ def collect_on_graph(
     console.print(f"starting the graph (ROS_DOMAIN_ID {os.environ['ROS_DOMAIN_ID']}, output in {log})")
     with ExitStack() as stack:
         graph = stack.enter_context(Graph("x2", launch_arguments(task, options, seeds[0]), log))
+
+        def alive() -> None:
+            try:
+                graph.check()
+            except GraphError as error:
+                raise ScriptError(str(error)) from None
+
         rclpy.init()
         stack.callback(rclpy.try_shutdown)
-        supervisor = Supervisor(NAMESPACE, graph.check)
+        supervisor = Supervisor(options.namespace, alive)
         stack.callback(supervisor.close)
         supervisor.wait_for_nodes(NODES)
-        referee = Referee(NAMESPACE, spec)
+        referee = Referee(options.namespace, spec)
         stack.callback(referee.close)
         scribe: Scribe = ServiceScribe(supervisor, options.operator_name)
         if options.device == "joy":
