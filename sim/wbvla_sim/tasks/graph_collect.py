@@ -15,6 +15,7 @@ import rclpy
 from rich.console import Console
 from wbvla_core.robot_spec import RobotSpec
 from wbvla_core.types import State
+from wbvla_teleop.devices.scripted import REST
 from wbvla_teleop.frame import EPISODE_DISCARD, EPISODE_START, EPISODE_STOP
 
 from wbvla_msgs.msg import EpisodeStatus
@@ -118,6 +119,7 @@ def run_on_graph(
     """One trial: reset, stand up, record while the operator acts, judge. A failed one, or one not to keep, is
     discarded."""
     begin_s = time.monotonic()
+    supervisor.instruct(REST)
     supervisor.call("estop", reason="between trials")
     supervisor.call("sim/reset", task=task.scene, seed=seed)
     sentence = referee.prepare(task, seed)

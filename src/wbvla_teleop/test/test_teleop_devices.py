@@ -21,7 +21,7 @@ from wbvla_teleop.devices.keyboard import HELP, KeyboardDevice, KeyMapper
 from wbvla_teleop.devices.layout import layout_names, load_layout
 from wbvla_teleop.devices.pad import PadConfig, PadMapper
 from wbvla_teleop.devices.replay import ReplayDevice
-from wbvla_teleop.devices.scripted import ObjectPose, ScriptedDevice, View
+from wbvla_teleop.devices.scripted import REST, ObjectPose, ScriptedDevice, View
 from wbvla_teleop.frame import EPISODE_START, ESTOP, TORSO, TeleopFrame
 
 from wbvla_ros import conversions
@@ -338,3 +338,6 @@ def test_a_scripted_operator_lets_go_once_after_a_silence_and_rests_without_a_se
     assert [read(START_NS + t * MS).deadman for t in (520, 540)] == [False, True]
     assert not read(START_NS + 560 * MS, objects={}).deadman
     assert device.problem == "the scene shows nothing"
+    device.instruct("walk")
+    device.instruct(REST)
+    assert not read(START_NS + 580 * MS).deadman and device.problem == ""

@@ -16,6 +16,8 @@ from wbvla_teleop.devices.base import DeviceError
 from wbvla_teleop.frame import TeleopFrame
 
 _SILENT_NS = NS_PER_S // 5
+REST = "stand still"
+"""The sentence that every operator understands: hands off the deadman."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,10 @@ class ScriptedDevice:
         self._state = state
 
     def instruct(self, sentence: str) -> None:
-        """Do this from now on; "" rests. Raises ValueError when the operator does not understand."""
+        """Do this from now on; "" and REST rest. Raises ValueError when the operator does not understand."""
         with self._lock:
             self._begun, self.problem = False, ""
-            if sentence:
+            if sentence not in ("", REST):
                 self._operator.begin(sentence)
                 self._begun = True
 
