@@ -52,8 +52,8 @@ def change(dataset, episode: int, column: str, edit) -> None:
     pq.write_table(table.set_column(place, table.schema.field(column), array), entry.table)
 
 
-def rules(dataset, errors=True) -> set[tuple[int | None, str]]:
-    report = check_dataset(DatasetIndex.open(dataset))
+def rules(dataset, errors=True, pictures=False) -> set[tuple[int | None, str]]:
+    report = check_dataset(DatasetIndex.open(dataset), pictures)
     return {(f.episode, f.rule) for f in report.findings if f.is_error == errors}
 
 
@@ -119,7 +119,7 @@ def test_black_pictures_are_found(tmp_path, monkeypatch):
         patch.setattr("wbvla_training.data.samples.jpeg", lambda *_: stream.getvalue())
         write_sample(tmp_path / "bags/a", EPISODE)
     convert([tmp_path / "bags"], ConvertOptions(tmp_path / "data", jobs=1), Quiet())
-    assert rules(tmp_path / "data") == {(0, "black frames")}
+    assert rules(tmp_path / "data", pictures=True) == {(0, "black frames")}
 
 
 def test_contract_statistics_and_counts_are_held_against_the_files(dataset):

@@ -22,8 +22,8 @@ PIXEL_FORMAT = "yuv420p"
 KEY_EVERY = 4
 # Quality: the quantiser's ceiling keeps what the codec adds to a JPEG's own error small on any content.
 _OPTIONS = {
-    "preset": "superfast",
-    "crf": "23",
+    "preset": "ultrafast",
+    "crf": "22",
     "qmax": "28",
     "g": str(KEY_EVERY),
     "bf": "0",
