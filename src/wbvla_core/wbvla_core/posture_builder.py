@@ -44,17 +44,26 @@ class PostureBuilder:
         highest_m: float = 0.66,
         step_m: float = 0.005,
         lowest_stand_m: float = 0.45,
+        lean_from_m: float | None = None,
     ) -> PostureTable:
         """The table from ``lowest_m`` to ``highest_m``; raises ValueError when a height is out of the legs'
-        reach."""
+        reach.
+
+        With ``lean_from_m`` the lean grows evenly from there to what ``lowest_stand_m`` needs, so that a
+        change of height never asks for a quick pitch of the trunk; without, it is the least that the ankles
+        need."""
         count = round((highest_m - lowest_m) / step_m) + 1
         heights = np.linspace(lowest_m, highest_m, count)
         stand = swing = self._spec.default_rad.copy()
-        lean = 0.0
+        lean, slope = 0.0, 0.0
+        if lean_from_m is not None:
+            _, deepest = self._deepest(heights[heights >= lowest_stand_m - 1e-9], stand)
+            slope = deepest / (lean_from_m - lowest_stand_m)
         rows: list[tuple[np.ndarray, np.ndarray, float]] = []
         swings: list[np.ndarray] = []
         for height in heights[::-1]:
             if height >= lowest_stand_m - 1e-9:
+                lean = max(lean, slope * ((lean_from_m or 0.0) - height))
                 stand, lean = self.solve(height, stand, lean)
             rows.append((stand, self.gravity_nm(stand, lean), lean))
             swing = self._shorter(height, swing) if swings else stand
@@ -87,6 +96,13 @@ class PostureBuilder:
                     f"{self._spec.name} cannot stand at {height_m:.3f} m: the ankles reach their stop"
                 )
             pose = self._legs(height_m, pose, lean)
+        return pose, lean
+
+    def _deepest(self, heights: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, float]:
+        """Pose and lean at the lowest of ``heights`` (rising), found by going down."""
+        pose, lean = start, 0.0
+        for height in heights[::-1]:
+            pose, lean = self.solve(height, pose, lean)
         return pose, lean
 
     def gravity_nm(self, pose: np.ndarray, lean: float) -> np.ndarray:

@@ -29,11 +29,14 @@ from .stand_model import Disturbances, StandModel, linearise
 NETWORK = "policy.onnx"
 SCALE_RAD = 0.25
 # Height [m] and delay from measurement to torque [ms]; neighbours first, so that each start holds the next.
-DESIGN_POINTS = ((0.64, 14), (0.57, 22), (0.50, 22), (0.50, 30), (0.64, 30))
+DESIGN_POINTS = ((0.64, 14), (0.57, 18), (0.50, 18), (0.50, 26), (0.64, 26))
 # Twice the learned policies' ankle gain: near the ankle's stop half the set-point range gives the same
 # torque.
 ANKLE_PITCH_GAINS = (80.0, 3.0)
 ANKLE_MARGIN_RAD = 0.10
+# The feedback knows no trunk speed to aim at: from here down the trunk leans evenly, 0.6 rad/s at the fastest
+# slew.
+LEAN_FROM_M = 0.60
 TERMS = (
     observation.Term("posture_error"),
     observation.Term("joint_velocity"),
@@ -62,7 +65,9 @@ def make_section(spec: RobotSpec) -> LmoSection:
         ramp=RampConfig(height_range_m=spec.stance_height_m),
         gait=GaitConfig(enabled=False),
         posture=PostureBuilder(spec, margin_rad=ANKLE_MARGIN_RAD).table(
-            highest_m=spec.stance_height_m[1], lowest_stand_m=spec.stance_height_m[0]
+            highest_m=spec.stance_height_m[1],
+            lowest_stand_m=spec.stance_height_m[0],
+            lean_from_m=LEAN_FROM_M,
         ),
     )
 
@@ -87,8 +92,8 @@ def feedback(spec: RobotSpec, section: LmoSection, models: list[StandModel]) -> 
         mirrored[np.ix_(action_permutation, permutation)] = action_sign[:, None] * gain * sign
         return 0.5 * (gain + mirrored)
 
-    ankles = np.flatnonzero(["ankle" in name for name in section.joints])
-    gain = design(models, ankles, Weights(), symmetric)
+    ankles, knees = (np.flatnonzero([part in name for name in section.joints]) for part in ("ankle", "knee"))
+    gain = design(models, ankles, knees, Weights(), symmetric)
     worst = max(spectral_radius(model, gain) for model in models)
     if worst >= 1.0:
         raise ValueError(f"the feedback does not stand at every design point (spectral radius {worst:.4f})")

@@ -26,19 +26,20 @@ class Weights:
     the action's change."""
 
     com: float = 10.0
-    capture: float = 35.0
+    capture: float = 30.0
     tilt: float = 8.0
     height: float = 20.0
     joints: float = 1.0
     speeds: float = 0.05
-    action: float = 5.0
-    ankles: float = 5.0
-    change: float = 5.0
+    action: float = 15.0
+    ankles: float = 15.0
+    knees: float = 15.0
+    change: float = 15.0
 
 
 # Firmer feedback, found more easily: one gain of this kind holds every height, where a soft one holds its own
 # only. It would be worse in use, because it chatters when a foot tips and the latency is above 12 ms.
-FIRM = Weights(com=30.0, capture=120.0, action=0.3, ankles=3.0, change=10.0)
+FIRM = Weights(com=30.0, capture=120.0, action=0.3, ankles=3.0, knees=0.3, change=10.0)
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,16 @@ class _Slope:
 def design(
     models: list[StandModel],
     ankles: np.ndarray,
+    knees: np.ndarray,
     weights: Weights,
     symmetric: Callable[[np.ndarray], np.ndarray],
     steps: int = 60,
 ) -> np.ndarray:
     """Gain [m, O] with action = gain @ observation.
 
-    ``ankles`` columns of the action; ``symmetric`` projects a gain onto those that treat left and right
-    alike. Raises ValueError when no gain stands at one of the models."""
-    problems = [_problem(model, ankles, FIRM) for model in models]
+    ``ankles`` and ``knees`` columns of the action; ``symmetric`` projects a gain onto those that treat left
+    and right alike. Raises ValueError when no gain stands at one of the models."""
+    problems = [_problem(model, ankles, knees, FIRM) for model in models]
     gain = _start(problems[0], symmetric)
     for count in range(1, len(problems) + 1):
         if not np.isfinite(_cost(gain, problems[:count])):
@@ -78,7 +80,7 @@ def design(
                 f"the feedback found for {count - 1} models does not hold model {count}; order them closer"
             )
         gain = _descend(gain, problems[:count], symmetric, steps // 3)
-    gain = _descend(gain, [_problem(model, ankles, weights) for model in models], symmetric, steps)
+    gain = _descend(gain, [_problem(model, ankles, knees, weights) for model in models], symmetric, steps)
     return -gain
 
 
@@ -87,7 +89,7 @@ def spectral_radius(model: StandModel, gain: np.ndarray) -> float:
     return float(np.abs(np.linalg.eigvals(model.a + model.b @ gain @ model.c)).max())
 
 
-def _problem(model: StandModel, ankles: np.ndarray, weights: Weights) -> _Problem:
+def _problem(model: StandModel, ankles: np.ndarray, knees: np.ndarray, weights: Weights) -> _Problem:
     rows = np.vstack(
         [
             model.com * weights.com,
@@ -100,7 +102,7 @@ def _problem(model: StandModel, ankles: np.ndarray, weights: Weights) -> _Proble
     )
     m = model.b.shape[1]
     effort = np.full(m, weights.action)
-    effort[ankles] = weights.ankles
+    effort[ankles], effort[knees] = weights.ankles, weights.knees
     q = rows.T @ rows + weights.change * model.last.T @ model.last + 1e-8 * np.eye(len(model.a))
     return _Problem(model, q, np.diag(effort) + weights.change * np.eye(m), -weights.change * model.last.T)
 
