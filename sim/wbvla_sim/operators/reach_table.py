@@ -20,7 +20,7 @@ from wbvla_sim.tasks.reach_table import HANDS, parse_sentence
 
 BALL_AHEAD_M, BALL_ASIDE_M = 0.40, 0.18
 """Where the ball shall lie before the pelvis, aside on the hand's side: the middle of what the arm reaches."""
-IN_REACH_AHEAD_M, IN_REACH_ASIDE_M = (0.28, 0.48), (0.06, 0.30)
+IN_REACH_AHEAD_M, IN_REACH_ASIDE_M = (0.28, 0.48), (0.02, 0.32)
 HEADING_RAD = np.radians(25.0)
 GAP_M = 0.24
 """Least distance from pelvis to the table's edge."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import rclpy
+from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 from wbvla_core.robot_spec import RobotSpec
 from wbvla_core.types import State
@@ -84,7 +85,8 @@ def collect_on_graph(
             except GraphError as error:
                 raise ScriptError(str(error)) from None
 
-        rclpy.init()
+        # Ctrl-C ends the trial as discarded, which takes a living context.
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         stack.callback(rclpy.try_shutdown)
         supervisor = Supervisor(options.namespace, alive)
         stack.callback(supervisor.close)
