@@ -21,7 +21,7 @@ from wbvla_ros.conversions import (
 )
 from wbvla_teleop.bag_metadata import TopicInfo
 from wbvla_teleop.recorder_core import EpisodeRecorder
-from wbvla_teleop.recorder_types import RecorderConfig
+from wbvla_teleop.recorder_types import RecorderConfig, attachments
 
 from wbvla_sim.lockstep import LockStep
 from wbvla_sim.render import encode_jpeg
@@ -129,6 +129,6 @@ def _config(contract: Contract, spec: RobotSpec, folder: Path) -> RecorderConfig
             "namespace": NAMESPACE,
             "host": "lock-step simulation",
         },
-        attachments={"contract.yaml": contract.text.encode()},
+        attachments=attachments(contract, spec.name),
         queue_bytes=_QUEUE_BYTES,
     )

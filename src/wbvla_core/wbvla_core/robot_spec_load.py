@@ -104,11 +104,20 @@ class _Row:
         return tuple(float(v) for v in value)
 
 
+def robot_files(name_or_path: str | Path) -> dict[str, str]:
+    """Text of a robot's files by file name, for bags and datasets: ``robot.yaml`` and the file of shapes that it
+    names. Raises RobotSpecError."""
+    path = _path(name_or_path)
+    shapes = _read(path).text("shapes")
+    return {
+        "robot.yaml": path.read_text(encoding="utf-8"),
+        shapes: (path.parent / shapes).read_text(encoding="utf-8"),
+    }
+
+
 def load_robot_spec(name_or_path: str | Path) -> RobotSpec:
     """Read a packaged robot by name, or a YAML file by path, and validate it. Raises RobotSpecError."""
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        path = _ROBOTS / f"{name_or_path}.yaml"
+    path = _path(name_or_path)
     top = _read(path)
     if top.get("schema_version") != SCHEMA_VERSION:
         raise top.fail("schema_version", f"expected {SCHEMA_VERSION}, got {top.get('schema_version')!r}")
@@ -146,6 +155,11 @@ def load_robot_spec(name_or_path: str | Path) -> RobotSpec:
         stance_height_m=(low, high),
         hash=_content_hash(top.data),
     )
+
+
+def _path(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path)
+    return path if path.suffix in (".yaml", ".yml") else _ROBOTS / f"{name_or_path}.yaml"
 
 
 def _read(path: Path) -> _Row:

@@ -25,7 +25,7 @@ from wbvla_msgs.msg import EpisodeStatus
 from wbvla_msgs.srv import DiscardEpisode, StartEpisode, StopEpisode
 from wbvla_teleop.bag_metadata import TopicInfo
 from wbvla_teleop.recorder_core import EpisodeRecorder
-from wbvla_teleop.recorder_types import EpisodeState, RecorderConfig, RecorderError, Snapshot
+from wbvla_teleop.recorder_types import EpisodeState, RecorderConfig, RecorderError, Snapshot, attachments
 from wbvla_teleop.recover import find_cut_bags, recover
 
 # name: (default, description)
@@ -90,7 +90,7 @@ class Recorder(ManagedNode):
                 "host": socket.gethostname(),
                 **_software(),
             },
-            attachments={"contract.yaml": contract.text.encode()},
+            attachments=attachments(contract, value["robot"]),
             compression=value["compression"],
             flush_period_s=value["flush_period_s"],
             queue_bytes=value["queue_mb"] << 20,

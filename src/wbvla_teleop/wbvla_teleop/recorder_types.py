@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wbvla_core.contract import Contract
+from wbvla_core.robot_spec_load import robot_files
+
 from wbvla_teleop.bag_metadata import TopicInfo
 
 
@@ -56,3 +59,9 @@ class Snapshot:
     alarms: tuple[str, ...] = ()
     disk_full: bool = False
     detail: str = ""
+
+
+def attachments(contract: Contract, robot: str | Path) -> dict[str, bytes]:
+    """What every bag carries beside its messages: the contract and the robot's files. Raises RobotSpecError."""
+    files = {"contract.yaml": contract.text, **robot_files(robot)}
+    return {name: text.encode() for name, text in files.items()}

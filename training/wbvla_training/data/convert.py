@@ -14,15 +14,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Protocol
 
-import yaml
 from wbvla_core.contract import Contract, ContractError
 from wbvla_core.robot_spec import RobotSpec, RobotSpecError
+from wbvla_core.robot_spec_load import robot_files
 
-from wbvla_core import robot_spec
 from wbvla_training.data import admit, lerobot_v3, lerobot_v21
 from wbvla_training.data.bag_source import BagSource, find_bags
 from wbvla_training.data.convert_bag import BagPlan, BagResult
-from wbvla_training.data.dataset_files import ROBOT_FILE, DatasetPlan
+from wbvla_training.data.dataset_files import DatasetPlan
 from wbvla_training.data.errors import BagProblem, DataError, disk_full, is_disk_full
 from wbvla_training.data.piece import Piece
 from wbvla_training.data.schema import Schema
@@ -238,10 +237,7 @@ def _robot_files(robot: admit.Robot) -> dict[str, str]:
         return {}
     if robot.spec_hash and spec.hash != robot.spec_hash:
         return {}
-    packaged = Path(robot_spec.__file__).with_name("robots")
-    text = (packaged / f"{robot.name}.yaml").read_text(encoding="utf-8")
-    shapes = yaml.safe_load(text)["shapes"]
-    return {ROBOT_FILE: text, shapes: (packaged / shapes).read_text(encoding="utf-8")}
+    return robot_files(robot.name)
 
 
 def _check_job(part: Path, schema: Schema, contract: Contract, robot: admit.Robot, options: ConvertOptions) -> None:
