@@ -9,6 +9,7 @@ from wbvla_core.kinematics import Kinematics
 from wbvla_core.lmo import LmoController
 from wbvla_core.paths import bundle_path
 from wbvla_core.robot_spec import RobotSpec
+from wbvla_core.stand_and_walk import StandAndWalk, with_stander
 from wbvla_driver.config import DriverConfig
 from wbvla_driver.core import DriverCore
 from wbvla_lmo_node.core import LmoConfig, LmoCore
@@ -47,9 +48,9 @@ class HeadCamera:
             self._renderer = None
 
 
-def controller(spec: RobotSpec, bundle: str = STAND) -> LmoController:
+def controller(spec: RobotSpec, bundle: str = STAND) -> LmoController | StandAndWalk:
     """The locomotion controller of a bundle, by name below ``models/`` or by path. Raises BundleError."""
-    return LmoController(load_bundle(bundle_path(bundle), "lmo", spec), spec)
+    return with_stander(load_bundle(bundle_path(bundle), "lmo", spec), spec)
 
 
 def assemble(

@@ -9,9 +9,9 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.serialization import deserialize_message
 from wbvla_core.bundle import load_bundle
 from wbvla_core.grounding import GroundedController
-from wbvla_core.lmo import LmoController
 from wbvla_core.paths import bundle_path
 from wbvla_core.robot_spec import RobotSpec
+from wbvla_core.stand_and_walk import with_stander
 from wbvla_core.timing import NS_PER_S
 from wbvla_core.types import LegWaistCommand, Reason, State
 from wbvla_ros.lifecycle import ManagedNode, Report
@@ -66,7 +66,7 @@ class LmoNode(ManagedNode):
             )
         self._spec = RobotSpec.load(value["robot"])
         bundle = load_bundle(bundle_path(value["bundle"]), "lmo", self._spec)
-        controller = GroundedController(LmoController(bundle, self._spec), self._spec)
+        controller = GroundedController(with_stander(bundle, self._spec), self._spec)
         config = LmoConfig(
             max_state_age_ms=value["max_state_age_ms"],
             max_command_age_ms=value["max_command_age_ms"],
@@ -76,7 +76,9 @@ class LmoNode(ManagedNode):
         self._publisher = self.create_publisher(msg.LegWaistCommand, OUTPUT, STATE)
         period_ns = round(controller.dt_s * NS_PER_S)
         priority = value["realtime_priority"]
-        self._loop = ControlLoop(self._core, self._publish, self._now_ns, period_ns, priority, value["statistics_window_s"])
+        self._loop = ControlLoop(
+            self._core, self._publish, self._now_ns, period_ns, priority, value["statistics_window_s"]
+        )
         self._subscriptions_made = [
             self.create_subscription(
                 msg.RobotState,

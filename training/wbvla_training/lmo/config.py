@@ -166,10 +166,10 @@ class RandomisationConfig:
 class NoiseConfig:
     """Standard deviation of the sensor noise of one reading."""
 
-    gyro_rad_s: float = 0.12
-    gravity: float = 0.02
-    position_rad: float = 0.01
-    velocity_rad_s: float = 0.6
+    gyro_rad_s: float = 0.06
+    gravity: float = 0.015
+    position_rad: float = 0.008
+    velocity_rad_s: float = 0.25
 
 
 @dataclass(frozen=True)

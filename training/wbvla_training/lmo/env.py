@@ -68,6 +68,8 @@ class LmoEnv(VecEnv):
         zeros = torch.zeros(n, self.num_actions)
         self.action, self.last_action, self.older_action = zeros, zeros, zeros
         self.intent = core_intent.Intent.standing(self.commands.height_m.clone())
+        self.set_points: Tensor | None = None
+        """Set-points [N, m] to apply instead of what the next actions mean, for an evaluation of whole controllers."""
         self.extras: dict = {}
         self._history: Tensor | None = None
         ages = self.episode_length_buf.clone()
@@ -111,7 +113,7 @@ class LmoEnv(VecEnv):
         """Apply ``actions`` [N, m]; returns observations, rewards [N], dones [N] and extras (``time_outs``, ``log``)."""
         self.older_action, self.last_action = self.last_action, self.action
         self.action = core_action.clip_action(actions.to("cpu").float(), self.action_config)
-        driven = self.targets(self.action)
+        driven = self.targets(self.action) if self.set_points is None else self.set_points
         wide = self._default.repeat(self.num_envs, 1)
         wide[:, list(self.observation_config.upper)] = self.upper.step(self.arm_level)
         wide[:, self._driven] = driven
@@ -218,6 +220,7 @@ class LmoEnv(VecEnv):
             last_action=self.last_action,
             older_action=self.older_action,
             walking=self.intent.gait.on,
+            asked_to_stand=(self.intent.request == 0).all(-1) & (self.intent.ramp.abs().sum(-1) < 0.12),
             fell=fell,
         )
 

@@ -52,7 +52,7 @@ _STAGE2 = TrainConfig(
         friction_groups=(),
     ),
     command=CommandConfig(walk_height_m=(0.56, 0.655)),
-    upper_body=UpperBodyConfig(amplitude=1.0, clip_fraction=0.6, level_gain=5.0),
+    upper_body=UpperBodyConfig(amplitude=1.0, clip_fraction=0.6, level_gain=3.0),
     randomisation=RandomisationConfig(
         friction=(0.2, 2.0),
         link_mass_scale=(0.8, 1.2),
@@ -100,10 +100,10 @@ _STAGE2 = TrainConfig(
         stand_still=-2.0,
         stand_action=-0.02,
         stand_sway=-0.5,
-        balance=-6.0,
+        balance=-4.0,
     ),
     curriculum=CurriculumConfig(start=0.1, step=0.015, raise_above=0.7, lower_below=0.5),
-    ppo=PpoConfig(desired_kl=0.016, entropy=(0.0005, 0.001), learning_rate=3e-4, init_std=0.3, min_std=0.1),
+    ppo=PpoConfig(desired_kl=0.016, entropy=(0.0005, 0.001), learning_rate=3e-4, init_std=0.2, min_std=0.1),
 )
 
 _SMOKE = replace(_STAGE1, name="x2_smoke", num_envs=512, total_steps=2.0e6)

@@ -81,6 +81,8 @@ class StepRecord:
     """[N, m]."""
     walking: Tensor
     """[N] bool: the gait clock runs."""
+    asked_to_stand: Tensor
+    """[N] bool: no motion is requested and the ramp is over (capture steps may still run)."""
     fell: Tensor
     """[N] bool: the episode ends by a failure."""
 
@@ -241,9 +243,9 @@ def stand_action(s: StepRecord, c: RewardConfig) -> Tensor:
 
 
 def balance(s: StepRecord, c: RewardConfig) -> Tensor:
-    """While the clock is off: distance of the capture point from its place 35 mm ahead of the ankles, m."""
+    """While asked to stand: distance of the capture point from its place 35 mm ahead of the ankles, m."""
     away = torch.stack([s.balance[:, 0] - 0.035, s.balance[:, 1]], -1).norm(dim=-1)
-    return (~s.walking).to(away.dtype) * away
+    return s.asked_to_stand.to(away.dtype) * away
 
 
 def stand_sway(s: StepRecord, c: RewardConfig) -> Tensor:

