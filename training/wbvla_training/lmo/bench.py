@@ -74,7 +74,6 @@ def _interleaved(env: LmoEnv, seconds: float) -> tuple[float, float]:
     state = np.zeros((n, mujoco.mj_stateSize(model, mujoco.mjtState.mjSTATE_FULLPHYSICS)))
     action = torch.zeros(n, env.num_actions)
     spent, count = {"full": 0.0, "bare": 0.0}, {"full": 0, "bare": 0}
-    full_state = env.robot.batch.bind("qpos")
     while min(spent.values()) < seconds:
         start = time.perf_counter()
         for _ in range(10):
@@ -83,7 +82,7 @@ def _interleaved(env: LmoEnv, seconds: float) -> tuple[float, float]:
         count["full"] += 10 * n
         scratch = mujoco.MjData(model)
         for i in range(n):
-            scratch.qpos[:] = full_state[i]
+            scratch.qpos[:] = env.robot.qpos[i]
             scratch.qvel[:] = env.robot.qvel[i]
             mujoco.mj_getState(model, scratch, state[i], mujoco.mjtState.mjSTATE_FULLPHYSICS)
         control = np.repeat(np.asarray(env.robot.ctrl, np.float64)[:, None], 10 * substeps, 1)
