@@ -132,7 +132,7 @@ def test_messages_from_another_process_are_never_torn(pair, name):
             last = command.sequence
     finally:
         stop(writer)
-    assert seen > 100
+    assert seen > 20
 
 
 def test_killed_writer_leaves_a_whole_message(pair, name):
