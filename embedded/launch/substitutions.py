@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 
 from ._base import Substitution, perform, substitutions
@@ -112,26 +111,6 @@ class PathJoinSubstitution(Substitution):
     def perform(self, context):
         """The path."""
         return os.path.join(*(perform(context, part) for part in self._substitutions))
-
-
-class PythonExpression(Substitution):
-    """Value of a Python expression, with the names of `math`."""
-
-    def __init__(self, expression):
-        self._expression = substitutions(expression)
-
-    @property
-    def expression(self):
-        """The expression."""
-        return self._expression
-
-    def describe(self):
-        """For people."""
-        return f"PythonExpr({' + '.join(part.describe() for part in self._expression)})"
-
-    def perform(self, context):
-        """The value as text. Launch files are programs of the user, so this is no wider door than they are."""
-        return str(eval(perform(context, self._expression), {}, dict(vars(math))))
 
 
 def _current_file(context):

@@ -32,7 +32,6 @@ from launch.substitutions import (
     LaunchConfiguration,
     NotSubstitution,
     PathJoinSubstitution,
-    PythonExpression,
     SubstitutionFailure,
     TextSubstitution,
     ThisLaunchFileDir,
@@ -205,9 +204,7 @@ def test_environment_and_scopes_reach_the_processes(capfd) -> None:
 def test_substitutions_and_conditions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('SOME_VARIABLE', 'value')
     context = LaunchContext()
-    context.launch_configurations.update(sim='true', rate='10')
-    expression = PythonExpression(['2 * ', LaunchConfiguration('rate'), ' + floor(1.5)'])
-    assert expression.perform(context) == '21'
+    context.launch_configurations.update(sim='true')
     assert PathJoinSubstitution(['a', TextSubstitution(text='b'), 'c.yaml']).perform(context) == 'a/b/c.yaml'
     assert EnvironmentVariable('SOME_VARIABLE').perform(context) == 'value'
     assert EnvironmentVariable('OTHER', default_value='x').perform(context) == 'x'
