@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-import subprocess
 import sys
 
 ROBOTS = {"x2": "x2.launch.py"}
@@ -46,10 +46,6 @@ def main(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print(USAGE.format(robots=", ".join(ROBOTS), package=PACKAGE))
         return 0 if argv else 2
-    process = subprocess.Popen(command(argv[0], argv[1:]))
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            # Ctrl-C reached the launcher too; it stops the nodes in order.
-            continue
+    words = command(argv[0], argv[1:])
+    # Become the launcher, so that whoever signals this command signals the launcher.
+    os.execvp(words[0], words)
