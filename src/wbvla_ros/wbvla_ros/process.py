@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -78,6 +79,10 @@ def main_of(factory: Callable[[], ManagedNode]) -> Callable[[], None]:
     """A console-script entry point for the node that ``factory`` makes."""
 
     def main() -> None:
-        sys.exit(run(factory))
+        code = run(factory)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # The node has left safely. A thread that still waits, say for a plant that never came, must not keep it.
+        os._exit(code)
 
     return main
