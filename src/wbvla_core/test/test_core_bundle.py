@@ -10,9 +10,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from wbvla_core.bundle import BundleError, load_bundle, onnx_session, write_bundle
-from wbvla_core.lmo import LmoController, LmoNotFinite, projected_gravity
+from wbvla_core.lmo import LmoController, LmoNotFinite
 from wbvla_core.paths import models_dir
 from wbvla_core.robot_spec import RobotSpec
+from wbvla_core.rotations import projected_gravity
 from wbvla_core.types import LocoCommand, LocoMode, PlantState, RobotState
 
 

@@ -11,6 +11,7 @@ from wbvla_core.rotations import (
     matrix_from_axis_angle,
     matrix_from_quaternion,
     matrix_from_rpy,
+    projected_gravity,
     quaternion_from_matrix,
 )
 
@@ -166,7 +167,7 @@ def test_tilt_and_projected_gravity():
         )
         assert Kinematics.tilt_rad(quaternion) == pytest.approx(angle, abs=1e-6)
         expected = [np.sin(angle), 0.0, -np.cos(angle)]
-        np.testing.assert_allclose(Kinematics.projected_gravity(quaternion), expected, atol=1e-9)
+        np.testing.assert_allclose(projected_gravity(quaternion), expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("rpy", [(0.1, 0.2, 0.3), (3.1, 0.0, 0.0), (0.0, 0.0, 3.1), (-2.2689, 0.0, -1.5708)])

@@ -7,10 +7,11 @@ import mujoco
 import numpy as np
 import pytest
 from wbvla_core.bundle import load_bundle
-from wbvla_core.lmo import LmoController, projected_gravity
+from wbvla_core.lmo import LmoController
 from wbvla_core.model import build_mjspec, joint_addresses
 from wbvla_core.paths import models_dir
 from wbvla_core.robot_spec import RobotSpec
+from wbvla_core.rotations import projected_gravity
 from wbvla_core.stand_bundle import feedback, linear_models, make_section, network_bytes
 from wbvla_core.stand_design import spectral_radius
 from wbvla_core.types import LegWaistCommand, LocoCommand, RobotState

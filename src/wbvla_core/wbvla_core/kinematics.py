@@ -124,11 +124,6 @@ class Kinematics:
         _, x, y, _ = np.asarray(base_quaternion_wxyz) / np.linalg.norm(base_quaternion_wxyz)
         return float(2.0 * np.arcsin(min(1.0, np.hypot(x, y))))
 
-    @staticmethod
-    def projected_gravity(base_quaternion_wxyz: np.ndarray) -> np.ndarray:
-        """Unit vector of gravity in the pelvis frame [3]; (0, 0, -1) when upright."""
-        return -matrix_from_quaternion(base_quaternion_wxyz)[2]
-
     def _place(self, position_rad: np.ndarray, base_quaternion_wxyz: np.ndarray) -> None:
         self._data.qpos[:3] = 0.0
         self._data.qpos[3:7] = base_quaternion_wxyz

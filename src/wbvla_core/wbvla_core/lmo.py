@@ -14,6 +14,7 @@ from . import action, intent, observation, posture, ramp
 from .bundle import Bundle, BundleError, onnx_session
 from .lmo_bundle import LmoSection, action_config, observation_config
 from .robot_spec import RobotSpec, RobotSpecError
+from .rotations import projected_gravity
 from .types import LegWaistCommand, LocoCommand, LocoMode, RobotState
 
 
@@ -149,12 +150,6 @@ class LmoController:
         self._intent = intent.Intent.standing(np.array([height_m]))
         self._last_action = np.zeros((1, len(self.joint_names)))
         self._history: np.ndarray | None = None
-
-
-def projected_gravity(quaternion_wxyz: np.ndarray) -> np.ndarray:
-    """Unit vector of gravity [3] in the frame whose attitude is ``quaternion_wxyz`` [4] (normalised here)."""
-    w, x, y, z = quaternion_wxyz / np.linalg.norm(quaternion_wxyz)
-    return np.array([2.0 * (w * y - x * z), -2.0 * (w * x + y * z), 2.0 * (x * x + y * y) - 1.0])
 
 
 def _measured(state: RobotState) -> observation.Measured:

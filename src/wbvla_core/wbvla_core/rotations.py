@@ -69,3 +69,9 @@ def matrix_from_quaternion(quaternion_wxyz: np.ndarray) -> np.ndarray:
             [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
         ]
     )
+
+
+def projected_gravity(quaternion_wxyz: np.ndarray) -> np.ndarray:
+    """Unit vector of gravity [3] in the frame whose attitude is ``quaternion_wxyz`` [4] (normalised here)."""
+    w, x, y, z = quaternion_wxyz / np.linalg.norm(quaternion_wxyz)
+    return np.array([2.0 * (w * y - x * z), -2.0 * (w * x + y * z), 2.0 * (x * x + y * y) - 1.0])

@@ -7,6 +7,7 @@ import io
 
 import numpy as np
 
+from wbvla_core.rotations import projected_gravity
 from wbvla_core.types import RobotState
 from wbvla_core.vla_bundle import ImageSection
 
@@ -67,17 +68,11 @@ def check_sentence(text: str) -> str:
     return cleaned
 
 
-def gravity_in_base(quaternion_wxyz: np.ndarray) -> np.ndarray:
-    """Unit vector of gravity [3] in the base frame: minus the third row of the base's rotation matrix."""
-    w, x, y, z = quaternion_wxyz / np.linalg.norm(quaternion_wxyz)
-    return -np.array([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)])
-
-
 def state_vector(state: RobotState) -> np.ndarray:
     """``observation.state`` of the contract at one sample, float64 [n + grippers + 3]: joint positions
     [rad] in wire order, gripper openings, gravity in the base frame."""
     return np.concatenate(
-        (state.position_rad, state.gripper_opening, gravity_in_base(state.base_quaternion_wxyz))
+        (state.position_rad, state.gripper_opening, projected_gravity(state.base_quaternion_wxyz))
     )
 
 

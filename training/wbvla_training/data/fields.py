@@ -11,8 +11,8 @@ import numpy as np
 from rosbags.serde import SerdeError
 from rosbags.typesys import get_types_from_msg
 from wbvla_core.contract import Feature, Part, Topic
+from wbvla_core.rotations import projected_gravity
 from wbvla_core.types import LocoMode
-from wbvla_core.vla_input import gravity_in_base
 from wbvla_teleop.definitions import typestore
 
 _STAMP = struct.Struct("<iI")
@@ -73,7 +73,7 @@ def part_values(message: Any, part: Part, time_ns: int) -> np.ndarray:
         quaternion = np.array([q.w, q.x, q.y, q.z], np.float64)
         if not np.linalg.norm(quaternion) > 0.5:
             raise FieldError(f"has {part.fields[0]} {quaternion.tolist()}, which is no rotation")
-        return gravity_in_base(quaternion)
+        return projected_gravity(quaternion)
     if len(part.fields) == 1:
         values = np.atleast_1d(np.asarray(_value(message, part.fields[0]), np.float64))
     else:
