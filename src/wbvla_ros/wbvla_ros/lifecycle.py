@@ -7,6 +7,7 @@ with exit code 2 and one message.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -60,6 +61,9 @@ class ManagedNode(LifecycleNode):
         self.exit_code: int | None = None
         self._lifecycle = State.UNCONFIGURED
         self._activated_once = False
+        # A signal makes the main thread leave while an executor's thread may be in the middle of a transition.
+        self._transition = threading.RLock()
+        self._leaving = False
         self._autostart = self.declare_parameter(
             "autostart",
             False,
@@ -110,29 +114,39 @@ class ManagedNode(LifecycleNode):
             self._refuse("configure", error)
             self.cleanup()
             return TransitionCallbackReturn.FAILURE
-        self._lifecycle = State.INACTIVE
+        # configure may wait for a plant or a camera; leaving must not wait for it, so the lock is taken after it.
+        with self._transition:
+            if self._leaving:
+                self.cleanup()
+                return TransitionCallbackReturn.FAILURE
+            self._lifecycle = State.INACTIVE
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            self.activate()
-        except Exception as error:
-            self._refuse("activate", error)
-            self.deactivate()
-            return TransitionCallbackReturn.FAILURE
-        self.refused = None
-        self._lifecycle = State.ACTIVE
-        self._activated_once = True
+        with self._transition:
+            if self._leaving:
+                return TransitionCallbackReturn.FAILURE
+            try:
+                self.activate()
+            except Exception as error:
+                self._refuse("activate", error)
+                self.deactivate()
+                return TransitionCallbackReturn.FAILURE
+            self.refused = None
+            self._lifecycle = State.ACTIVE
+            self._activated_once = True
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self.deactivate()
-        self._lifecycle = State.INACTIVE
+        with self._transition:
+            self.deactivate()
+            self._lifecycle = State.INACTIVE
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self.cleanup()
-        self._lifecycle = State.UNCONFIGURED
+        with self._transition:
+            self.cleanup()
+            self._lifecycle = State.UNCONFIGURED
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -140,12 +154,14 @@ class ManagedNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def leave(self) -> None:
-        """Go to unconfigured from any state, safe command first. For process exit."""
-        if self._lifecycle == State.ACTIVE:
-            self.deactivate()
-        if self._lifecycle != State.UNCONFIGURED:
-            self.cleanup()
-        self._lifecycle = State.UNCONFIGURED
+        """Go to unconfigured from any state, safe command first, for good. For process exit."""
+        with self._transition:
+            self._leaving = True
+            if self._lifecycle == State.ACTIVE:
+                self.deactivate()
+            if self._lifecycle != State.UNCONFIGURED:
+                self.cleanup()
+            self._lifecycle = State.UNCONFIGURED
 
     def _refuse(self, transition: str, error: Exception) -> None:
         self.refused = f"{self.get_name()} refuses to {transition}: {error}"
@@ -153,7 +169,7 @@ class ManagedNode(LifecycleNode):
 
     def _start_myself(self) -> None:
         if self._lifecycle == State.UNCONFIGURED:
-            if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
+            if self.trigger_configure() != TransitionCallbackReturn.SUCCESS and not self._leaving:
                 self._autostart_timer.cancel()
                 self.exit_code = 2
         elif self._lifecycle == State.INACTIVE and not self._activated_once and self.ready():
@@ -165,8 +181,13 @@ class ManagedNode(LifecycleNode):
     # Status.
 
     def _report(self) -> Report:
-        if self._lifecycle == State.ACTIVE:
-            return self.report()
+        # Never waits: the control thread may ask while the thread that leaves waits for it to end.
+        if self._transition.acquire(blocking=False):
+            try:
+                if self._lifecycle == State.ACTIVE:
+                    return self.report()
+            finally:
+                self._transition.release()
         reason = Reason.MISMATCH if self.refused else Reason.NONE
         return Report(state=self._lifecycle, reason=reason, detail=self.refused or "")
 
