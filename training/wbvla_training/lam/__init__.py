@@ -1,0 +1,1 @@
+"""Latent action models: what happened between two frames, as a few discrete codes."""

@@ -1,0 +1,103 @@
+"""Sizes of a latent action model, and the named ones: ``tiny`` for two CPU cores, ``paper`` with UniVLA's values."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from wbvla_training.vision.errors import VisionError
+
+VARIANTS = ("mani", "loco", "shared")
+
+
+@dataclass(frozen=True)
+class LamConfig:
+    """A VQ-VAE over features of two frames ``gap_s`` apart: ``tokens`` codes out of ``codes`` each.
+
+    ``patches`` P and ``feature_width`` D are the backbone's. ``residual``: the decoder adds to o_t's features
+    instead of making the future's anew. ``commitment`` is beta of the VQ loss; the codebook follows its codes
+    by an exponential average of ``ema_decay``, and a code unused for ``restart_after`` steps is placed anew.
+    """
+
+    tokens: int
+    codes: int
+    dim: int
+    width: int
+    encoder_depth: int
+    decoder_depth: int
+    heads: int
+    patches: int
+    feature_width: int
+    gap_s: float = 1.0
+    mlp_ratio: float = 4.0
+    commitment: float = 0.25
+    ema_decay: float = 0.99
+    restart_after: int = 100
+    residual: bool = True
+
+    def __post_init__(self) -> None:
+        for item in ("tokens", "codes", "dim", "width", "encoder_depth", "decoder_depth", "heads", "patches"):
+            if getattr(self, item) < 1:
+                raise VisionError(f"LamConfig.{item}: {getattr(self, item)} must be 1 or more")
+        if self.width % self.heads:
+            raise VisionError(f"LamConfig.width: {self.width} must be a multiple of the {self.heads} heads")
+        if not 0.0 < self.gap_s <= 10.0:
+            raise VisionError(f"LamConfig.gap_s: {self.gap_s} must be within 0..10 s")
+
+
+@dataclass(frozen=True)
+class LamTraining:
+    """How it is trained. ``batch`` is of all processes and accumulated parts together; ``warmup`` steps up to
+    ``learning_rate``, then a cosine down to a twentieth when ``cosine``."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+    weight_decay: float = 0.01
+    warmup: int = 100
+    clip: float = 1.0
+    cosine: bool = True
+    amp: str = "none"
+    accumulate: int = 1
+    seed: int = 0
+    checkpoint_every: int = 250
+
+    def __post_init__(self) -> None:
+        if self.amp not in ("none", "bfloat16", "float16"):
+            raise VisionError(f"LamTraining.amp: {self.amp!r}; choose none, bfloat16 or float16")
+        if self.steps < 1 or self.accumulate < 1 or self.batch < self.accumulate:
+            raise VisionError(
+                "LamTraining: steps and accumulate must be 1 or more, batch at least accumulate"
+            )
+
+
+@dataclass(frozen=True)
+class LamPreset:
+    """A model and its training; the backbone decides ``patches`` and ``feature_width``."""
+
+    model: LamConfig
+    training: LamTraining
+
+
+_TINY = LamPreset(
+    LamConfig(tokens=4, codes=16, dim=32, width=96, encoder_depth=2, decoder_depth=3, heads=4, patches=64,
+              feature_width=128, mlp_ratio=2.0),
+    LamTraining(steps=3000, batch=64, learning_rate=1e-3),
+)  # fmt: skip
+# OpenDriveLab/UniVLA latent_action_model/config/lam-stage-2.yaml: 4 tokens of 16 codes, latent 128, width 768, 12 + 12
+# blocks, beta 0.25, AdamW 1e-4 and 1e-2, clip 0.1, fp16, batch 512 overall; steps as in the WholeBodyVLA paper.
+_PAPER = LamPreset(
+    LamConfig(tokens=4, codes=16, dim=128, width=768, encoder_depth=12, decoder_depth=12, heads=12, patches=256,
+              feature_width=768, residual=False),
+    LamTraining(steps=30_000, batch=256, learning_rate=1e-4, warmup=500, clip=0.1, cosine=False, amp="float16"),
+)  # fmt: skip
+PRESETS = {"tiny": _TINY, "paper": _PAPER}
+
+
+def preset(name: str, patches: int, feature_width: int) -> LamPreset:
+    """A named preset fitted to a backbone's features. Raises VisionError for an unknown name."""
+    if name not in PRESETS:
+        raise VisionError(f"no configuration {name!r}; there are {', '.join(PRESETS)}")
+    chosen = PRESETS[name]
+    model = dataclasses.replace(chosen.model, patches=patches, feature_width=feature_width)
+    return dataclasses.replace(chosen, model=model)

@@ -1,0 +1,93 @@
+"""The latent action model: VQ-VAE over features of two frames. What changed goes through a few discrete codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as functional
+from torch import nn
+
+from wbvla_training.lam.blocks import SpaceTimeBlock, SpatialBlock
+from wbvla_training.lam.configuration import LamConfig
+from wbvla_training.lam.quantizer import Quantizer
+
+
+@dataclass(frozen=True)
+class LamOutput:
+    """``loss`` = ``reconstruction`` (mean square error of the future's features) + beta * ``commitment``;
+    ``codes`` int64 [B, tokens]; ``prediction`` [B, P, D]."""
+
+    loss: torch.Tensor
+    reconstruction: torch.Tensor
+    commitment: torch.Tensor
+    codes: torch.Tensor
+    prediction: torch.Tensor
+
+
+class LatentActionModel(nn.Module):
+    """Encoder (space and time) -> ``tokens`` latents -> nearest codes -> decoder (space) of the future's features.
+
+    Features are the processor's: standardised patch features [B, P, D] of o_t and of o_{t+k}.
+    """
+
+    def __init__(self, config: LamConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, tokens = config.width, config.tokens
+        self.encoder_in = nn.Linear(config.feature_width, width)
+        self.decoder_in = nn.Linear(config.feature_width, width)
+        self.places = nn.Parameter(0.02 * torch.randn(config.patches, width))
+        self.decoder_places = nn.Parameter(0.02 * torch.randn(config.patches, width))
+        self.times = nn.Parameter(0.02 * torch.randn(2, 1, width))
+        self.queries = nn.Parameter(0.02 * torch.randn(tokens, width))
+        sizes = (width, config.heads, config.mlp_ratio)
+        self.encoder = nn.ModuleList(SpaceTimeBlock(*sizes) for _ in range(config.encoder_depth))
+        self.to_latent = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, config.dim))
+        self.quantizer = Quantizer(config.codes, config.dim, config.ema_decay, config.restart_after)
+        self.from_latent = nn.Linear(config.dim, width)
+        self.code_places = nn.Parameter(0.02 * torch.randn(tokens, width))
+        self.decoder = nn.ModuleList(SpatialBlock(*sizes) for _ in range(config.decoder_depth))
+        self.to_feature = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, config.feature_width))
+        if config.residual:
+            # Begins as "nothing changes", which is what the reconstruction gain is measured against.
+            nn.init.zeros_(self.to_feature[1].weight)
+            nn.init.zeros_(self.to_feature[1].bias)
+
+    def latents(self, first: torch.Tensor, later: torch.Tensor) -> torch.Tensor:
+        """Continuous latents [B, tokens, dim] before quantisation."""
+        tokens = self.encoder_in(torch.stack((first, later), 1)) + self.places
+        queries = self.queries.expand(len(first), 2, *self.queries.shape)
+        tokens = torch.cat((queries, tokens), 2) + self.times
+        for block in self.encoder:
+            tokens = block(tokens)
+        return self.to_latent(tokens[:, 1, : self.config.tokens])
+
+    @torch.no_grad()
+    def encode(self, first: torch.Tensor, later: torch.Tensor) -> torch.Tensor:
+        """Codes int64 [B, tokens] of feature pairs."""
+        return self.quantizer.nearest(self.latents(first, later))
+
+    def decode(self, first: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        """Predicted features [B, P, D] of the future from o_t's and code vectors [B, tokens, dim]."""
+        patches = self.decoder_in(first) + self.decoder_places
+        tokens = torch.cat((self.from_latent(vectors) + self.code_places, patches), 1)
+        for block in self.decoder:
+            tokens = block(tokens)
+        out = self.to_feature(tokens[:, self.config.tokens :])
+        return first + out if self.config.residual else out
+
+    def predict(self, first: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        """As :meth:`decode`, from code indices [B, tokens]."""
+        return self.decode(first, self.quantizer.lookup(codes))
+
+    def forward(self, first: torch.Tensor, later: torch.Tensor) -> LamOutput:
+        """Losses of a batch; in training mode the codebook moves."""
+        latents = self.latents(first, later)
+        # Distances of near codes and moving averages need all digits.
+        with torch.autocast(latents.device.type, enabled=False):
+            vectors, codes, commitment = self.quantizer(latents.float())
+        prediction = self.decode(first, vectors)
+        reconstruction = functional.mse_loss(prediction.float(), later.float())
+        loss = reconstruction + self.config.commitment * commitment
+        return LamOutput(loss, reconstruction.detach(), commitment.detach(), codes, prediction)

@@ -1,0 +1,1 @@
+"""Folders of ordinary video files as memory-mapped frames for learning."""

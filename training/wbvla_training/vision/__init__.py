@@ -1,0 +1,1 @@
+"""Feature backbones: pictures to patch features, frozen, behind one small interface."""
