@@ -75,7 +75,8 @@ def assemble(
     driver = DriverCore(spec, driver_config or DriverConfig(), Kinematics(spec), controller(spec))
     core = None
     if vla is not None:
-        core = VlaCore(InlineBackend(BundlePolicy.load(bundle_path(vla), spec)), VlaConfig())
+        policy = BundlePolicy.load(bundle_path(vla), spec)
+        core = VlaCore(InlineBackend(policy), VlaConfig(), check=policy.check)
     picture = None if camera is None else HeadCamera(spec, camera)
     legs = LmoCore(GroundedController(controller(spec, lmo), spec), LmoConfig(), pass_on)
     return LockStep(plant, driver, legs, core, timing=timing, picture=picture)

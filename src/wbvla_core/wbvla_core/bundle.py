@@ -22,6 +22,7 @@ from .typed_json import TypedJsonError, from_json, to_json
 SCHEMA_VERSION = 1
 FILE_NAME = "bundle.json"
 SUFFIXES = (".onnx", ".safetensors", ".json", ".txt")
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _sections: dict[str, str | type] = {
     "lmo": "wbvla_core.lmo_bundle:LmoSection",
     "vla": "wbvla_core.vla_bundle:VlaSection",
@@ -147,21 +148,28 @@ def dump(data: Any, indent: int = 0) -> str:
     return json.dumps(data, allow_nan=False)
 
 
-def onnx_session(path: Path, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> Any:
+def onnx_session(
+    path: Path, inputs: Mapping[str, int], outputs: Mapping[str, int], device: str = "cpu"
+) -> Any:
     """An ONNX Runtime session with one thread, checked to have ``inputs`` and ``outputs`` (name -> width,
-    last axis).
+    last axis), on ``device`` cpu or cuda.
 
     Raises:
-        BundleError: not an ONNX file, or other names or widths.
+        BundleError: not an ONNX file, other names or widths, or no such device.
     """
     import onnxruntime
 
+    provider = _PROVIDERS.get(device)
+    if provider not in onnxruntime.get_available_providers():
+        raise BundleError(
+            f"{path}: onnxruntime has no device '{device}' here; use 'cpu', or install onnxruntime-gpu for 'cuda'"
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
     except Exception as error:  # onnxruntime's errors share no base class; each means the file is unusable
         raise BundleError(f"{path}: not a usable ONNX model ({str(error).splitlines()[0]})") from None
     for wanted, found, what in (

@@ -36,6 +36,11 @@ def prepare_image(rgb: np.ndarray, section: ImageSection) -> np.ndarray:
     Raises:
         InputError: not a colour picture of 8 bits, or smaller than 8 x 8 pixels.
     """
+    return scale_pictures(shrink_picture(rgb, section)[None], section)
+
+
+def shrink_picture(rgb: np.ndarray, section: ImageSection) -> np.ndarray:
+    """The first half of :func:`prepare_image`: uint8 [height, width, 3], what caches of training keep."""
     from PIL import Image
 
     shape = rgb.shape
@@ -45,10 +50,14 @@ def prepare_image(rgb: np.ndarray, section: ImageSection) -> np.ndarray:
     left, top, right, bottom = section.crop
     # Cut first: a resize with a box would mix in pixels from outside of it.
     rgb = rgb[round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
-    small = Image.fromarray(rgb).resize((section.width, section.height), Image.Resampling.BILINEAR)
+    return np.asarray(Image.fromarray(rgb).resize((section.width, section.height), Image.Resampling.BILINEAR))
+
+
+def scale_pictures(small: np.ndarray, section: ImageSection) -> np.ndarray:
+    """The second half: uint8 [B, height, width, 3] to float32 [B, 3, height, width]."""
     mean, std = np.asarray(section.mean, np.float32), np.asarray(section.std, np.float32)
-    scaled = (np.asarray(small, np.float32) / np.float32(255.0) - mean) / std
-    return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])
+    scaled = (small.astype(np.float32) / np.float32(255.0) - mean) / std
+    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
 
 def check_sentence(text: str) -> str:

@@ -40,7 +40,7 @@ def test_shipped_hold_bundle_fits_robot_and_contract_and_holds_the_stand_pose():
     for column, name in enumerate(chunk.joint_names):
         np.testing.assert_allclose(chunk.positions[:, column], expected.get(name, 0.0), atol=1e-6)
     assert chunk.loco[0].tolist() == pytest.approx([0, 0, 0, SPEC.nominal_height_m])
-    assert chunk.mode == LocoMode.FLAGS and set(chunk.stages_ms) == {"decode", "prepare", "network"}
+    assert chunk.mode == LocoMode.FLAGS and set(chunk.stages_ms) == {"decode", "prepare", "policy"}
 
 
 def test_hold_bundle_is_what_its_maker_makes(tmp_path):
@@ -64,7 +64,7 @@ def test_names_of_the_state_vector_are_the_contracts():
             {"crop": [0, 0, 1, 1], "width": 8, "height": 8, "mean": [0, 0, 0], "std": [1, 0, 1]},
             "std",
         ),
-        ("tokenizer", {"kind": "sentencepiece", "file": "", "length": 0}, "sentencepiece"),
+        ("tokenizer", {"kind": "sentencepiece", "file": "", "length": 0, "size": 0, "hash": ""}, "sentencepiece"),
         ("state_names", ["a"], "state_statistics"),
         ("codebooks", None, "codebooks"),
     ],

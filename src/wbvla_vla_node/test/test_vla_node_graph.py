@@ -145,7 +145,7 @@ def test_commands_come_at_10_hz_with_authority_only_and_a_stand_command_ends_the
     assert len(arm.trajectory.points) == 8 and len(arm.trajectory.joint_names) == 16
     wait_for(lambda: robot.statuses and robot.statuses[-1].stages, "a status with stages")
     stages = {stage.stage for stage in robot.statuses[-1].stages}
-    assert {"capture", "decode", "prepare", "network", "publish", "total"} <= stages
+    assert {"capture", "decode", "prepare", "policy", "publish", "total"} <= stages
     vla.trigger_deactivate()
     before = len(robot.loco)
     time.sleep(0.5)
@@ -238,7 +238,7 @@ def test_nothing_of_the_simulator_is_read(make):
     ("values", "word"),
     [
         ({"bundle": "vla/nothing"}, "not found"),
-        ({"backend": "magic"}, "expected bundle or scripted"),
+        ({"backend": "magic"}, "expected bundle, torch or scripted"),
         ({"backend": "scripted", "script": "nowhere"}, "nowhere"),
         ({"rate_hz": 500.0}, "rate_hz"),
         ({"contract": "nothing"}, "nothing.yaml"),

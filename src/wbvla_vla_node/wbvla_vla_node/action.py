@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from wbvla_core.types import Reason, State
-from wbvla_core.vla_input import InputError, check_sentence
+from wbvla_core.vla_input import InputError
 
 from wbvla_msgs.action import ExecuteInstruction
-from wbvla_vla_node.core import VlaCore
+from wbvla_vla_node.core import Progress, VlaCore
 from wbvla_vla_node.goals import GoalTracker, Outcome
 
 FEEDBACK_PERIOD_S = 0.2
@@ -43,11 +43,12 @@ class InstructionAction:
         self._server.destroy()
 
     def _goal(self, request) -> GoalResponse:
-        if self._core_of() is None:
+        core = self._core_of()
+        if core is None:
             self._node.get_logger().warning("execute_instruction refused: the node is not active")
             return GoalResponse.REJECT
         try:
-            check_sentence(request.instruction)
+            core.check(request.instruction)
         except InputError as error:
             self._node.get_logger().warning(f"execute_instruction refused: {error}")
             return GoalResponse.REJECT
@@ -89,7 +90,7 @@ class InstructionAction:
                     elapsed_s=self._tracker.elapsed_s(now_ns),
                     state=int(State.ACTIVE),
                     chunks=self._tracker.chunks,
-                    message="waits for authority" if waits else detail,
+                    message="waits for authority" if waits else detail or _share(progress),
                 )
             )
             return
@@ -109,3 +110,9 @@ class InstructionAction:
             message=outcome.message,
             elapsed_s=outcome.elapsed_s,
         )
+
+
+def _share(progress: Progress | None) -> str:
+    if progress is None or progress.share is None:
+        return ""
+    return f"{100.0 * progress.share:.0f} % done"

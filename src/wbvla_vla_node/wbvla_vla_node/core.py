@@ -66,12 +66,13 @@ class Counters:
 
 @dataclass
 class Progress:
-    """How far the present instruction is. ``done``: the policy says so; None: it cannot tell."""
+    """How far the present instruction is. ``done``, ``share`` 0..1: the policy says so; None: it cannot tell."""
 
     instruction: str
     start_ns: int
     chunks: int = 0
     done: bool | None = None
+    share: float | None = None
 
 
 @dataclass
@@ -91,12 +92,18 @@ class VlaCore:
     """Not thread-safe except for ``on_image`` and ``on_state``, which only store."""
 
     def __init__(
-        self, backend: Backend, config: VlaConfig, decode_state: Callable[[object], RobotState] | None = None
+        self,
+        backend: Backend,
+        config: VlaConfig,
+        decode_state: Callable[[object], RobotState] | None = None,
+        check: Callable[[str], str] = check_sentence,
     ) -> None:
         """``decode_state`` makes a RobotState of what ``on_state`` stored, so that of hundreds of states a
-        second only those that meet a frame are decoded; None: they are stored decoded."""
+        second only those that meet a frame are decoded; None: they are stored decoded. ``check`` gives the
+        sentence as the model can take it, or raises InputError."""
         self.backend = backend
         self.config = config
+        self.check = check
         self.counters = Counters()
         self.progress: Progress | None = None
         self.reason, self.detail = Reason.NONE, ""
@@ -127,7 +134,7 @@ class VlaCore:
 
     def set_instruction(self, sentence: str, now_ns: int) -> None:
         """Follow a new sentence from the next tick on; raises InputError when it cannot be used."""
-        sentence = check_sentence(sentence)
+        sentence = self.check(sentence)
         self.progress = Progress(sentence, now_ns)
         self._forget_flights(sentence)
 
@@ -250,7 +257,7 @@ class VlaCore:
         self.counters.chunks += 1
         if self.progress is not None:
             self.progress.chunks += 1
-            self.progress.done = chunk.done
+            self.progress.done, self.progress.share = chunk.done, chunk.progress
         self._say(Reason.NONE, "")
         arm = loco = None
         if self.has_authority:

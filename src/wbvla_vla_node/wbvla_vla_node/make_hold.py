@@ -27,12 +27,16 @@ def hold_section(contract: Contract) -> VlaSection:
     states = contract.features["observation.state"].names
     actions = contract.features["action"].names
     return VlaSection(
-        network=NETWORK,
+        networks={"policy": NETWORK},
+        weights="",
+        model="",
+        decoding="none",
         image=ImageSection((0.0, 0.0, 1.0, 1.0), SIDE, SIDE, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-        tokenizer=TokenizerSection("none", "", 0),
+        tokenizer=TokenizerSection("none", "", 0, 0, ""),
         codebooks={},
         state_names=states,
         action_names=actions,
+        flag_classes=(),
         chunk_length=CHUNK_LENGTH,
         chunk_step_s=CHUNK_STEP_S,
         state_statistics=StatisticsSection((0.0,) * len(states), (1.0,) * len(states)),

@@ -15,7 +15,7 @@ from wbvla_core.paths import bundle_path
 from wbvla_core.robot_spec import RobotSpec
 from wbvla_core.timing import NS_PER_S, DeadlineTimer, RateMeter, RollingLatency
 from wbvla_core.types import Source, State
-from wbvla_core.vla_input import InputError, state_names
+from wbvla_core.vla_input import InputError, check_sentence, state_names
 from wbvla_ros.lifecycle import ManagedNode, Report
 from wbvla_ros.process import main_of
 from wbvla_ros.qos import CAMERA, COMMAND, LATCHED, STATE
@@ -34,8 +34,12 @@ from wbvla_vla_node.scripted_policy import ScriptedPolicy
 PARAMETERS = {
     "robot": ("x2_ultra", "Robot spec, by name or path."),
     "contract": ("x2", "Contract of topics and features, by name or path."),
-    "backend": ("bundle", "bundle (ONNX model) or scripted (timed poses, looks at nothing)."),
-    "bundle": ("vla/hold", "Backend bundle: kind/name of a shipped bundle, or a path."),
+    "backend": (
+        "bundle",
+        "bundle (ONNX networks), torch (the bundle's weights), or scripted (timed poses, looks at nothing).",
+    ),
+    "bundle": ("vla/hold", "Backends bundle and torch: kind/name of a shipped bundle, or a path."),
+    "device": ("cpu", "Backends bundle and torch: cpu or cuda."),
     "script": ("demo", "Backend scripted: packaged script file, or a path."),
     "instruction": ("stand still", "Sentence to follow until another one comes; empty: wait."),
     "rate_hz": (10.0, "Observations per second, 1..50."),
@@ -84,7 +88,8 @@ class VlaNode(ManagedNode):
             nominal_height_m=self._spec.nominal_height_m,
         )
         self._period_ns = round(NS_PER_S / value["rate_hz"])
-        self._core = VlaCore(ThreadBackend(policy), config, self._decode_state)
+        check = policy.check if isinstance(policy, BundlePolicy) else check_sentence
+        self._core = VlaCore(ThreadBackend(policy), config, self._decode_state, check)
         self._publish_arm = self._endpoint(
             self.create_publisher(ArmTarget, "vla/arm_target", COMMAND)
         ).publish
@@ -257,10 +262,15 @@ class VlaNode(ManagedNode):
 
     def _policy(self, value: dict, contract: Contract) -> Policy:
         if value["backend"] == "bundle":
-            return BundlePolicy.load(bundle_path(value["bundle"]), self._spec, contract.hash)
+            path, device = bundle_path(value["bundle"]), value["device"]
+            return BundlePolicy.load(path, self._spec, contract.hash, device)
+        if value["backend"] == "torch":
+            from wbvla_vla_node.torch_policy import load_torch_policy
+
+            return load_torch_policy(bundle_path(value["bundle"]), self._spec, contract.hash, value["device"])
         if value["backend"] == "scripted":
             return ScriptedPolicy(load_scripts(value["script"], self._spec), value["script"])
-        raise ValueError(f"parameter backend is '{value['backend']}', expected bundle or scripted")
+        raise ValueError(f"parameter backend is '{value['backend']}', expected bundle, torch or scripted")
 
     def _decode_state(self, data: bytes):
         try:

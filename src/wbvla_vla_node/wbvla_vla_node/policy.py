@@ -29,8 +29,8 @@ class Chunk:
     """A policy's answer. ``positions`` [T, J] of ``joint_names`` (rad; grippers 0..1), row i due
     ``i * step_s`` after the observation; ``loco`` [T, 4] is (s_x, s_y, s_yaw, h) or (v_x, v_y, w_z, h [m]).
 
-    ``done`` says that the policy considers the instruction done (None: it cannot tell); ``stages_ms`` are the
-    times its parts took.
+    ``done`` says that the policy considers the instruction done (None: it cannot tell), ``progress`` how much of
+    it is done, 0..1; ``stages_ms`` are the times its parts took.
     """
 
     joint_names: tuple[str, ...]
@@ -40,6 +40,7 @@ class Chunk:
     mode: LocoMode = LocoMode.FLAGS
     latent: LatentAction | None = None
     done: bool | None = None
+    progress: float | None = None
     stages_ms: dict[str, float] = field(default_factory=dict)
 
 
