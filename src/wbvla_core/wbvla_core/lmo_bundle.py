@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from . import odometry
 from .action import ActionConfig
 from .gait import GaitConfig
 from .observation import ObservationConfig, Term
@@ -71,7 +72,7 @@ def observation_config(section: LmoSection, spec: RobotSpec) -> ObservationConfi
     """The observation of this bundle on this robot; raises RobotSpecError for joints that the robot lacks."""
     driven = tuple(int(i) for i in spec.index(section.joints))
     upper = tuple(i for i in range(spec.n) if i not in driven)
-    return ObservationConfig(section.observation, driven, upper, section.default_rad)
+    return ObservationConfig(section.observation, driven, upper, section.default_rad, odometry.legs(spec))
 
 
 def action_config(section: LmoSection, spec: RobotSpec) -> ActionConfig:

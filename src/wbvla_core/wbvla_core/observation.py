@@ -2,25 +2,22 @@
 
 A frame [B, D] is the chosen terms of one control step, scaled. A history [B, H, D] keeps the newest H frames,
 newest first; ``stack`` picks from it, per term, as many steps as that term asks for. Every term is known by
-name:
+name, in brackets its width (n joints of the robot, m of them driven):
 
-===================  ====
-============================================================================================ command
-     3   request s: the flags, or the velocity over the goal speed ramp                   3   smoothed request
-     sbar
-height                 1   commanded stance height, m
-angular_velocity       3   of the base in its own frame, rad/s
-gravity                3   unit vector of gravity in the base frame, (0, 0, -1) upright
-gravity_error          3   gravity minus what the posture table's trunk lean gives
-joint_position         m   driven joints minus their default pose, rad
-posture_error          m   driven joints minus the posture reference of this step, rad
-joint_velocity         m   driven joints, rad/s
-last_action            m   (clipped) output of the policy one step before
-clock                  2   sine and cosine of the gait clock, zero while it is off
-upper_position       n-m   the other joints minus their default pose, rad
-upper_velocity       n-m   the other joints, rad/s
-===================  ====
-============================================================================================
+- command [3]: request s, the flags, or the velocity over the goal speed
+- ramp [3]: smoothed request sbar
+- height [1]: commanded stance height, m
+- angular_velocity [3]: of the base in its own frame, rad/s
+- gravity [3]: unit vector of gravity in the base frame, (0, 0, -1) upright
+- gravity_error [3]: gravity minus what the posture table's trunk lean gives
+- odometry [2]: horizontal velocity of the base by the standing leg's joints (``odometry.base_velocity``), m/s
+- joint_position [m]: driven joints minus their default pose, rad
+- posture_error [m]: driven joints minus the posture reference of this step, rad
+- joint_velocity [m]: driven joints, rad/s
+- last_action [m]: (clipped) output of the policy one step before
+- clock [2]: sine and cosine of the gait clock, zero while it is off
+- upper_position [n - m]: the other joints minus their default pose, rad
+- upper_velocity [n - m]: the other joints, rad/s
 """
 
 from __future__ import annotations
@@ -30,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import gait, posture
+from . import gait, odometry, posture
 from .arrays import Array, constant, indices, namespace, select
 from .intent import Intent
 
@@ -41,6 +38,7 @@ _FIXED = {
     "angular_velocity": 3,
     "gravity": 3,
     "gravity_error": 3,
+    "odometry": 2,
     "clock": 2,
 }
 _DRIVEN = ("joint_position", "posture_error", "joint_velocity", "last_action")
@@ -56,6 +54,7 @@ _MIRROR_SIGN = {
     "angular_velocity": (-1, 1, -1),
     "gravity": (1, -1, 1),
     "gravity_error": (1, -1, 1),
+    "odometry": (1, -1),
     "clock": (-1, -1),
 }
 
@@ -73,12 +72,13 @@ class Term:
 @dataclass(frozen=True)
 class ObservationConfig:
     """``terms`` in order; ``driven`` [m] and ``upper`` [n - m] wire indices of the joints the policy does and
-    does not drive; ``default_rad`` [n] default pose."""
+    does not drive; ``default_rad`` [n] default pose; ``legs`` the two chains that the term odometry needs."""
 
     terms: tuple[Term, ...]
     driven: tuple[int, ...]
     upper: tuple[int, ...]
     default_rad: tuple[float, ...]
+    legs: tuple[odometry.Leg, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.terms:
@@ -92,6 +92,10 @@ class ObservationConfig:
                 )
         if len({term.name for term in self.terms}) != len(self.terms):
             raise ValueError("observation.terms names a term twice")
+        if len(self.legs) != 2 and any(term.name == "odometry" for term in self.terms):
+            raise ValueError(
+                f"observation.terms: odometry needs a robot with two legs, this has {len(self.legs)}"
+            )
         if sorted((*self.driven, *self.upper)) != list(range(len(self.default_rad))):
             raise ValueError("observation.driven and observation.upper must together name every joint once")
 
@@ -145,6 +149,13 @@ def frame(
         "angular_velocity": lambda: measured.angular_velocity,
         "gravity": lambda: measured.gravity,
         "gravity_error": lambda: measured.gravity - posture.trunk_gravity(table, intent.height_m),
+        "odometry": lambda: odometry.base_velocity(
+            measured.position_rad,
+            measured.velocity_rad_s,
+            measured.gravity,
+            measured.angular_velocity,
+            cfg.legs,
+        ),
         "joint_position": lambda: driven - _default(cfg, cfg.driven, driven),
         "posture_error": lambda: driven - reference_rad,
         "joint_velocity": lambda: measured.velocity_rad_s[:, indices(cfg.driven, driven)],

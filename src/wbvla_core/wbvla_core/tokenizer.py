@@ -99,6 +99,7 @@ class HuggingFaceTokenizer:
             self._reader = Reader.from_file(str(file))
         except Exception as error:  # the package raises bare Exceptions
             raise TokenizerError(f"{file}: not a usable tokenizer ({error})") from None
+        self.file = file
         self._reader.no_truncation()
         self._reader.no_padding()
         self.size = self._reader.get_vocab_size()

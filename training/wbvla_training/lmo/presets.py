@@ -88,7 +88,7 @@ _STAGE2 = TrainConfig(
         yaw_rate=2.0,
         filtered_velocity=2.5,
         filtered_yaw_rate=2.0,
-        drift=-2.0,
+        drift=-4.0,
         yaw_drift=-1.0,
         height_error=-8.0,
         tilt=-12.0,
@@ -102,7 +102,7 @@ _STAGE2 = TrainConfig(
         stand_sway=-0.5,
         balance=-4.0,
     ),
-    curriculum=CurriculumConfig(start=0.1, step=0.015, raise_above=0.7, lower_below=0.5),
+    curriculum=CurriculumConfig(start=0.1, step=0.015, raise_above=0.5, lower_below=0.33),
     ppo=PpoConfig(desired_kl=0.016, entropy=(0.0005, 0.001), learning_rate=3e-4, init_std=0.2, min_std=0.1),
 )
 

@@ -18,7 +18,14 @@ NETWORK_FILE = "policy.onnx"
 ACTION_SCALE_RAD = 0.25
 ACTION_CLIP = 6.0
 # Captures start early: a push of 0.5 m/s turns the body at about 0.65 rad/s, and 9 degrees are the limit of ankle balance.
-GAIT = GaitConfig(lead_foot="direction", capture_rate_rad_s=0.75, capture_tilt=0.16, capture_steps=36)
+GAIT = GaitConfig(
+    frequency_hz=1.7,
+    lift_m=0.07,
+    lead_foot="direction",
+    capture_rate_rad_s=0.75,
+    capture_tilt=0.16,
+    capture_steps=36,
+)
 
 
 @functools.lru_cache(maxsize=4)
@@ -29,7 +36,8 @@ def _table(robot: str) -> PostureTable:
 def lmo_section(robot: str, spec: RobotSpec, command: CommandConfig) -> LmoSection:
     """The section of the bundle that a training with these commands ends in.
 
-    Five frames of the IMU and three of joints and actions let the policy see its own velocity and what pushes it."""
+    Ten frames of leg odometry tell the policy its own velocity, five of the IMU and three of joints and actions its
+    delays and what pushes it."""
     driven = spec.lmo_index
     return LmoSection(
         network=NETWORK_FILE,
@@ -46,6 +54,7 @@ def lmo_section(robot: str, spec: RobotSpec, command: CommandConfig) -> LmoSecti
             Term("height", scale=10.0, offset=0.6),
             Term("angular_velocity", scale=0.25, history=5),
             Term("gravity", history=5),
+            Term("odometry", scale=2.0, history=10),
             Term("joint_position", history=3),
             Term("joint_velocity", scale=0.05, history=3),
             Term("last_action", history=3),
