@@ -9,7 +9,7 @@ from wbvla_core.lmo import LmoController
 from wbvla_core.paths import bundle_path
 from wbvla_core.robot_spec import RobotSpec
 from wbvla_core.stand_and_walk import StandAndWalk, with_stander
-from wbvla_core.types import LegWaistCommand, LocoCommand
+from wbvla_core.types import LegWaistCommand, LocoCommand, RobotState
 
 SPEC = RobotSpec.load("x2_ultra")
 
@@ -18,6 +18,7 @@ class Constant:
     """A controller that always asks for ``value``."""
 
     joint_names, dt_s, height_m = SPEC.lmo_joints, 0.02, 0.64
+    lean = np.zeros((1, 3))
 
     def __init__(self, value, stepping=False, names=SPEC.lmo_joints):
         self.name, self.value, self.stepping, self.joint_names = str(value), value, stepping, names
@@ -54,3 +55,21 @@ def test_only_a_bundle_that_can_walk_gets_a_stander():
     assert isinstance(with_stander(stand, SPEC), LmoController)
     walking = replace(stand, section=replace(stand.section, command_modes=("flags",)))
     assert isinstance(with_stander(walking, SPEC), StandAndWalk)
+
+
+def leaning(pitch_rad):
+    n = SPEC.n
+    quaternion = np.array([np.cos(0.5 * pitch_rad), 0.0, np.sin(0.5 * pitch_rad), 0.0])
+    return RobotState(0, 0, SPEC.default_rad, *np.zeros((2, n)), np.zeros(2), quaternion, *np.zeros((2, 3)))
+
+
+def test_the_lean_of_a_squat_is_no_fall_and_the_same_lean_upright_is():
+    both = with_stander(load_bundle(bundle_path("lmo/x2"), "lmo", SPEC), SPEC)
+    squat, stance = LocoCommand(0.52), LocoCommand(0.64)
+    both.reset(leaning(0.0), 0.64)
+    for pitch in np.linspace(0.0, 0.23, 60):
+        both.step(leaning(pitch), squat)
+    assert both.height_m == pytest.approx(0.52) and not both.stepping
+    both.reset(leaning(0.0), 0.64)
+    both.step(leaning(0.23), stance)
+    assert both.stepping

@@ -50,6 +50,8 @@ class LmoController:
         self._kp, self._kd = np.asarray(section.kp), np.asarray(section.kd)
         self._effort_limit = spec.effort_nm[self._index]
         self._still = np.zeros((1, 3))
+        self.stance_lean = np.zeros((1, 3))
+        """What leaning on purpose adds to gravity [1, 3]; only the rest of a tilt counts as falling."""
         self._sequence = 0
         self._forget(spec.nominal_height_m)
 
@@ -99,7 +101,7 @@ class LmoController:
             self._intent,
             request,
             height,
-            measured.gravity,
+            measured.gravity - self.stance_lean,
             measured.angular_velocity,
             section.ramp,
             section.gait,

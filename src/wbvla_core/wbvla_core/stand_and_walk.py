@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
+from . import posture
 from .arrays import Array
 from .bundle import Bundle, load_bundle
 from .lmo import LmoController
@@ -17,6 +20,7 @@ from .paths import bundle_path
 from .posture import PostureTable
 from .robot_spec import RobotSpec
 from .types import LegWaistCommand, LocoCommand, RobotState
+from .upper_balance import UpperBalance
 
 STANDER = "lmo/stand"
 
@@ -25,16 +29,34 @@ def with_stander(bundle: Bundle, spec: RobotSpec) -> LmoController | StandAndWal
     """The controller of ``bundle``; one that follows motion commands gets the designed stander beside it.
 
     Raises BundleError when a bundle disagrees with the robot."""
-    controller = LmoController(bundle, spec)
     if not bundle.section.command_modes:
-        return controller
-    return StandAndWalk(LmoController(load_bundle(bundle_path(STANDER), "lmo", spec), spec), controller)
+        return Stander(bundle, spec)
+    return StandAndWalk(
+        Stander(load_bundle(bundle_path(STANDER), "lmo", spec), spec), LmoController(bundle, spec)
+    )
+
+
+class Stander(LmoController):
+    """The designed controller, told of the arms what its linear feedback can use; see ``upper_balance``."""
+
+    def __init__(self, bundle: Bundle, spec: RobotSpec) -> None:
+        super().__init__(bundle, spec)
+        self._upper = UpperBalance(spec)
+
+    @property
+    def lean(self) -> Array:
+        """What the trunk's lean at the present stance height adds to gravity in the base frame [1, 3]."""
+        height = np.array([self.height_m])
+        return posture.trunk_gravity(self.posture_table, height) - [0.0, 0.0, -1.0]
+
+    def step(self, state: RobotState, command: LocoCommand) -> LegWaistCommand:
+        return super().step(replace(state, position_rad=self._upper.equivalent(state.position_rad)), command)
 
 
 class StandAndWalk:
     """Same interface and errors as ``LmoController``."""
 
-    def __init__(self, stander: LmoController, walker: LmoController, fade_s: float = 0.1) -> None:
+    def __init__(self, stander: Stander, walker: LmoController, fade_s: float = 0.1) -> None:
         """Raises ValueError when the two drive different joints or at different rates."""
         if stander.joint_names != walker.joint_names or stander.dt_s != walker.dt_s:
             raise ValueError(f"{stander.name} and {walker.name} drive different joints or at different rates")
@@ -71,6 +93,8 @@ class StandAndWalk:
 
     def step(self, state: RobotState, command: LocoCommand) -> LegWaistCommand:
         """Set-points, gains and feed-forward of the controller whose turn it is, or a blend."""
+        # The stander leans forward as it squats: that is no reason to step.
+        self._walker.stance_lean = self._stander.lean
         walk = self._walker.step(state, command)
         stand = self._stander.step(state, command)
         toward = 1.0 if self._walker.stepping else 0.0
