@@ -1,7 +1,6 @@
 """What scenes are made of: room, furniture and things to handle, each placed by one function.
 
-Everything that can move is a body with a free joint ``<name>_joint``, except the cart (``cart_x``,
-``cart_y``, ``cart_yaw``). Sizes are in m, masses in kg. Textures are procedural.
+Everything that can move is a body with a free joint ``<name>_joint``. Sizes are in m, masses in kg. Textures are procedural.
 """
 
 from __future__ import annotations
@@ -18,7 +17,9 @@ _CHECKER = mujoco.mjtBuiltin.mjBUILTIN_CHECKER
 _GRADIENT = mujoco.mjtBuiltin.mjBUILTIN_GRADIENT
 ROOM_HALF_M = 4.0
 TABLE_HALF_M = (0.3, 0.5)
+PLATFORM_HALF_M = (0.18, 0.18)
 BOX_SIZE_M = (0.30, 0.25, 0.20)
+BOX_FRICTION = (0.7, 1.0)
 BALL_RADIUS_M = 0.032
 BALL_COLOURS = {
     "red": (0.85, 0.12, 0.1),
@@ -26,8 +27,14 @@ BALL_COLOURS = {
     "blue": (0.12, 0.3, 0.85),
     "yellow": (0.95, 0.8, 0.1),
 }
-# Rolling resistance of the cart on its casters [N], and what it takes to turn it on the spot [N m].
-CART_FORCE_N = (5.0, 15.0)
+BOX_TONES = (
+    (0.72, 0.54, 0.34),
+    (0.85, 0.83, 0.78),
+    (0.30, 0.45, 0.70),
+    (0.35, 0.60, 0.38),
+    (0.75, 0.30, 0.25),
+)
+"""Cartons: brown, white, blue, green, red."""
 
 
 def add_material(
@@ -104,6 +111,26 @@ def add_table(
         leg.size = [0.02, 0.02, 0.5 * (height_m - 0.03)]
 
 
+def add_platform(
+    scene: mujoco.MjSpec,
+    rng: np.random.Generator,
+    name: str,
+    position: Sequence[float],
+    yaw_rad: float,
+    height_m: float,
+) -> None:
+    """A fixed low stand open at its -x side (knees go below it), its middle above ``position`` (x, y)."""
+    tone = rng.uniform(0.35, 0.8) * rng.uniform(0.85, 1.1, 3)
+    material = add_material(scene, name, np.clip(tone, 0, 1), np.clip(tone * 0.85, 0, 1), speckle=0.1)
+    stand = scene.worldbody.add_body(name=name, pos=[*position[:2], 0.0])
+    stand.quat = [np.cos(0.5 * yaw_rad), 0.0, 0.0, np.sin(0.5 * yaw_rad)]
+    top = stand.add_geom(name=f"{name}_top", type=_BOX, material=material, pos=[0.0, 0.0, height_m - 0.01])
+    top.size, top.friction = [*PLATFORM_HALF_M, 0.01], [0.7, 0.01, 1e-4]
+    back = stand.add_geom(name=f"{name}_back", type=_BOX, material=material)
+    back.pos = [PLATFORM_HALF_M[0] - 0.04, 0.0, 0.5 * height_m - 0.01]
+    back.size = [0.02, PLATFORM_HALF_M[1] - 0.03, 0.5 * height_m - 0.01]
+
+
 def add_shelf(
     scene: mujoco.MjSpec,
     rng: np.random.Generator,
@@ -127,17 +154,20 @@ def add_shelf(
 def add_box(
     scene: mujoco.MjSpec, rng: np.random.Generator, name: str, position: Sequence[float], yaw_rad: float = 0.0
 ) -> None:
-    """A carton 0.30 x 0.25 x 0.20 m of 0.5 to 1.5 kg with a tape across; ``position`` is the middle of its
-    bottom.
+    """A carton 0.30 x 0.25 x 0.20 m of 0.5 to 1.5 kg with a tape across, in one of BOX_TONES; ``position`` is the
+    middle of its bottom.
     """
-    tone = np.array([0.72, 0.54, 0.34]) * rng.uniform(0.8, 1.15)
+    tone = np.array(BOX_TONES[rng.integers(len(BOX_TONES))]) * rng.uniform(0.8, 1.15)
     material = add_material(scene, name, np.clip(tone, 0, 1), np.clip(tone * 0.8, 0, 1), speckle=0.1)
     half = 0.5 * np.array(BOX_SIZE_M)
     body = scene.worldbody.add_body(name=name, pos=[position[0], position[1], position[2] + half[2]])
     body.quat = [np.cos(0.5 * yaw_rad), 0.0, 0.0, np.sin(0.5 * yaw_rad)]
     body.add_freejoint(name=f"{name}_joint")
     geom = body.add_geom(name=name, type=_BOX, size=half, material=material, mass=rng.uniform(0.5, 1.5))
-    geom.friction = [rng.uniform(0.6, 0.9), 0.01, 1e-4]
+    # Rubber on carton, whatever it touches. Palms touch in a patch that resists turning where the engine has points:
+    # torsion as of a patch of 3 cm. Stiff, because the engine's default lets a box that is held creep down.
+    geom.friction, geom.condim, geom.priority = [rng.uniform(*BOX_FRICTION), 0.02, 1e-4], 4, 2
+    geom.solref, geom.solimp = [0.004, 1.0], [0.99, 0.999, 0.001, 0.5, 2.0]
     tape = body.add_geom(name=f"{name}_tape", type=_BOX, contype=0, conaffinity=0, mass=0.0, group=2)
     tape.size, tape.rgba = [half[0] + 5e-4, 0.025, half[2] + 5e-4], [0.85, 0.82, 0.7, 1.0]
 
@@ -159,37 +189,3 @@ def add_ball(
     geom.size, geom.rgba = [BALL_RADIUS_M, 0.0, 0.0], [*BALL_COLOURS[colour], 1.0]
     geom.friction = [0.9, 0.01, 1e-4]
     return name
-
-
-def add_cart(
-    scene: mujoco.MjSpec, rng: np.random.Generator, name: str, position: Sequence[float], yaw_rad: float = 0.0
-) -> None:
-    """A cart on casters with a push bar at its -x end, rolling against 5 to 15 N.
-
-    Casters let it go any way: it has joints for x, y and yaw with dry friction, and does not tip.
-    """
-    tone = np.array([0.2, 0.35, 0.6]) * rng.uniform(0.7, 1.3) + rng.uniform(0.0, 0.1, 3)
-    rgba = [*np.clip(tone, 0.0, 1.0), 1.0]
-    grey = [0.5, 0.52, 0.55, 1.0]
-    cart = scene.worldbody.add_body(name=name, pos=[*position[:2], 0.0])
-    cart.quat = [np.cos(0.5 * yaw_rad), 0.0, 0.0, np.sin(0.5 * yaw_rad)]
-    force = rng.uniform(*CART_FORCE_N)
-    slide, hinge = mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_HINGE
-    cart.add_joint(name=f"{name}_x", type=slide, axis=[1, 0, 0], frictionloss=force, damping=[2.0, 0, 0])
-    cart.add_joint(name=f"{name}_y", type=slide, axis=[0, 1, 0], frictionloss=force, damping=[2.0, 0, 0])
-    cart.add_joint(
-        name=f"{name}_yaw", type=hinge, axis=[0, 0, 1], frictionloss=0.25 * force, damping=[0.5, 0, 0]
-    )
-    for i, height in enumerate((0.18, 0.48)):
-        tray = cart.add_geom(name=f"{name}_tray_{i}", type=_BOX, rgba=rgba, mass=4.0)
-        tray.pos, tray.size = [0.0, 0.0, height], [0.3, 0.21, 0.015]
-    for i, (x, y) in enumerate(((1, 1), (1, -1), (-1, 1), (-1, -1))):
-        top = 0.85 if x < 0 else 0.48
-        post = cart.add_geom(name=f"{name}_post_{i}", type=_CYLINDER, rgba=grey, mass=0.5)
-        post.pos, post.size = [x * 0.28, y * 0.19, 0.5 * (0.1 + top)], [0.012, 0.5 * (top - 0.1), 0.0]
-        wheel = cart.add_geom(name=f"{name}_wheel_{i}", type=_CYLINDER, rgba=[0.1, 0.1, 0.1, 1.0], mass=0.3)
-        wheel.pos, wheel.size = [x * 0.27, y * 0.18, 0.051], [0.05, 0.015, 0.0]
-        wheel.quat, wheel.contype, wheel.conaffinity = [0.7071, 0.7071, 0.0, 0.0], 0, 0
-    bar = cart.add_geom(name=f"{name}_handle", type=mujoco.mjtGeom.mjGEOM_CAPSULE, rgba=grey, mass=0.5)
-    bar.fromto, bar.size = [-0.28, -0.19, 0.85, -0.28, 0.19, 0.85], [0.014, 0.0, 0.0]
-    bar.friction = [1.0, 0.01, 1e-4]

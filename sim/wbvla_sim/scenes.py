@@ -14,6 +14,7 @@ from wbvla_core.robot_spec import RobotSpec
 
 from wbvla_sim import scene_parts as parts
 from wbvla_sim.gantry import add_gantry
+from wbvla_sim.tasks.box_cart_scene import furnish_box_cart
 from wbvla_sim.tasks.reach_scene import furnish_far, furnish_near
 
 HOME_KEY = "home"
@@ -82,22 +83,10 @@ def _table(scene: mujoco.MjSpec, rng: np.random.Generator) -> tuple[str, ...]:
     return (*names, "box")
 
 
-def _box_cart(scene: mujoco.MjSpec, rng: np.random.Generator) -> tuple[str, ...]:
-    """A box on a low table before the robot and a cart at its side."""
-    height = float(rng.uniform(0.5, 0.6))
-    parts.add_table(scene, rng, "table", (0.72, 0.0), height)
-    parts.add_box(
-        scene, rng, "box", (0.58, rng.uniform(-0.05, 0.05), height), 0.5 * np.pi + rng.uniform(-0.1, 0.1)
-    )
-    side = 1.0 if rng.integers(2) else -1.0
-    parts.add_cart(scene, rng, "cart", (0.2, side * rng.uniform(1.1, 1.4)), side * 0.5 * np.pi)
-    return ("box", "cart")
-
-
 _FURNISH: dict[str, Callable[[mujoco.MjSpec, np.random.Generator], tuple[str, ...]]] = {
     "empty": _empty,
     "table": _table,
-    "box_cart": _box_cart,
+    "box_cart": furnish_box_cart,
     "reach_table": furnish_far,
     "reach_table_near": furnish_near,
 }

@@ -1,0 +1,211 @@
+"""The scripted operator of ``box_loading``: walks to the box, squats, presses both palms against it, rises, turns, walks to
+the cart and puts it down. The box is held by friction alone."""
+
+from __future__ import annotations
+
+import enum
+
+import numpy as np
+from wbvla_core.robot_spec import RobotSpec
+from wbvla_core.rotations import matrix_from_quaternion
+from wbvla_core.timing import NS_PER_S
+from wbvla_core.types import RobotState
+from wbvla_teleop.devices.scripted import ObjectPose, View
+from wbvla_teleop.frame import TeleopFrame
+
+from wbvla_sim import cart
+from wbvla_sim.operators.two_hands import Hold, Reach, TwoHands
+from wbvla_sim.operators.walk import Pose2, Walker, pose2
+from wbvla_sim.scene_parts import BOX_SIZE_M, PLATFORM_HALF_M
+from wbvla_sim.tasks.box_cart_scene import BOX, CART, PLATFORM, PLATFORM_GAP_M
+from wbvla_sim.tasks.sentences import parse_box_loading
+
+PALM_M = (0.003, -0.043, -0.115)
+"""The point of the left palm that presses, in the mount's frame."""
+FINGERS_DOWN_RAD = np.radians(45.0)
+INWARD_RAD = np.radians(10.0)
+CLAW_OPENING = 0.6
+"""The fingers are then flush with the palm."""
+HALF_M = 0.5 * BOX_SIZE_M[0]
+CLEAR_M, SQUEEZE_M = 0.055, 0.10
+"""From the box's side to the palms before the grasp; and how far beyond the side they are sent: that makes the force."""
+READY_AHEAD_M, READY_ABOVE_M, READY_HALF_GAP_M = 0.17, 0.12, 0.31
+GRASP_HEIGHT_M, PLACE_HEIGHT_M = 0.52, 0.56
+"""Stance heights."""
+HEIGHT_SPEED_M_S = 0.07
+GRASP_ABOVE_M = 0.01
+LIFT_M = 0.07
+CARRY_M = np.array([0.33, 0.0, 0.87])
+PLACE_GAP_M = 0.16
+"""From the pelvis to the edge of the deck."""
+INSIDE_M = 0.03
+"""From the edge of the deck to the near side of the box."""
+DECK_M = cart.DECK_HEIGHT_M + 0.5 * BOX_SIZE_M[2]
+"""Height of the middle of a box on the deck."""
+
+
+class Phase(enum.Enum):
+    """What the operator is about."""
+
+    WALK = "walking to the box"
+    RAISE = "raising the hands"
+    SQUAT = "squatting"
+    BESIDE = "hands beside the box"
+    SQUEEZE = "pressing"
+    LIFT = "lifting"
+    RISE = "rising"
+    CARRY = "turning and walking to the cart"
+    OVER = "box over the deck"
+    LOWER = "putting it down"
+    RELEASE = "letting go"
+    RETREAT = "drawing back"
+    DONE = "done"
+
+
+_NEXT = dict(zip(Phase, [*Phase][1:], strict=False))
+# How long a phase stays after the hands' goal has been reached [s].
+_DWELL_S = {Phase.SQUAT: 1.0, Phase.SQUEEZE: 0.5, Phase.RISE: 0.8, Phase.OVER: 0.8, Phase.LOWER: 0.4}
+_REACH = {
+    Phase.LIFT: Reach(0.08),
+    Phase.RISE: Reach(0.12, turn_rad_s=0.2),
+    Phase.OVER: Reach(0.12, turn_rad_s=0.2),
+    Phase.LOWER: Reach(0.06),
+}
+
+
+class BoxLoadingOperator:
+    """Sees box, platform and cart; gives frames of both hands, flags and height. One sentence at a time."""
+
+    def __init__(self, robot: str = "x2_ultra") -> None:
+        self._spec = RobotSpec.load(robot)
+        self.phase = Phase.DONE
+
+    def begin(self, sentence: str) -> None:
+        """Do what ``sentence`` says from now on. Raises ValueError."""
+        parse_box_loading(sentence)
+        self._hands = TwoHands(self._spec, PALM_M, FINGERS_DOWN_RAD, INWARD_RAD)
+        self._walker = Walker()
+        self._height_m = self._height_goal_m = self._spec.nominal_height_m
+        self._last_ns = 0
+        self._there_ns: int | None = None
+        self.phase = Phase.WALK
+        self._fresh = True
+
+    def act(self, view: View, state: RobotState, now_ns: int) -> TeleopFrame:
+        """See :class:`wbvla_teleop.devices.scripted.Operator`. Raises ValueError when the scene lacks a thing."""
+        for name in (BOX, CART, PLATFORM):
+            if name not in view.objects:
+                raise ValueError(
+                    f"the scene shows no {name}; it shows {', '.join(view.objects) or 'nothing'}"
+                )
+        if self.phase is Phase.DONE or self._fresh or view.fell:
+            # The deadman is shown released once before it is held.
+            self._fresh, self._last_ns = False, now_ns
+            return TeleopFrame(now_ns, False)
+        dt_s = min(max(now_ns - self._last_ns, 0) / NS_PER_S, 0.1)
+        self._last_ns = now_ns
+        self._hands.feel(view, state, dt_s)
+        flags, wrists = (0, 0, 0), (None, None)
+        if self.phase in (Phase.WALK, Phase.CARRY):
+            flags = self._walk(view, now_ns)
+        else:
+            self._handle(view, dt_s, now_ns)
+            wrists = self._hands.wrists()
+        return TeleopFrame(
+            now_ns,
+            self.phase is not Phase.DONE,
+            *wrists,
+            grippers=(CLAW_OPENING, CLAW_OPENING),
+            flags=flags,
+            height_m=self._height_m,
+        )
+
+    def _walk(self, view: View, now_ns: int) -> tuple[int, int, int]:
+        goal = self.before_platform(view) if self.phase is Phase.WALK else self.before_cart(view)
+        flags = self._walker.flags(pose2(view.pelvis.position_m, view.pelvis.quaternion_wxyz), goal, now_ns)
+        if self._walker.arrived:
+            self._enter(_NEXT[self.phase])
+        return flags
+
+    def _handle(self, view: View, dt_s: float, now_ns: int) -> None:
+        goal = self._goal(view)
+        step = HEIGHT_SPEED_M_S * dt_s
+        self._height_m += float(np.clip(self._height_goal_m - self._height_m, -step, step))
+        there = self._height_m == self._height_goal_m
+        there &= self._hands.move(goal, _REACH.get(self.phase, Reach()), dt_s)
+        if self._there_ns is None:
+            self._there_ns = now_ns if there else None
+        elif (now_ns - self._there_ns) / NS_PER_S >= _DWELL_S.get(self.phase, 0.1):
+            self._enter(_NEXT[self.phase])
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase, self._there_ns = phase, None
+        heights = {
+            Phase.SQUAT: GRASP_HEIGHT_M,
+            Phase.RISE: self._spec.nominal_height_m,
+            Phase.OVER: PLACE_HEIGHT_M,
+            Phase.RETREAT: self._spec.nominal_height_m,
+        }
+        self._height_goal_m = heights.get(phase, self._height_goal_m)
+        if phase is Phase.CARRY:
+            self._walker = Walker()
+
+    def _goal(self, view: View) -> Hold:
+        """Where the hands belong in this phase."""
+        level, phase = self._hands.level, self.phase
+        ready = Hold(np.array([READY_AHEAD_M, 0.0, level.height_m + READY_ABOVE_M]), READY_HALF_GAP_M)
+        pressed = HALF_M - SQUEEZE_M
+        if phase in (Phase.RAISE, Phase.SQUAT):
+            return ready
+        if phase in (Phase.BESIDE, Phase.SQUEEZE, Phase.LIFT):
+            box = view.objects[BOX]
+            above = GRASP_ABOVE_M
+            if phase is Phase.LIFT:
+                top = view.objects[PLATFORM].position_m
+                assert self._hands.hold is not None
+                return Hold(
+                    np.array([*self._hands.hold.centre_m[:2], self._lift_from_m + LIFT_M]),
+                    pressed,
+                    self._hands.hold.yaw_rad,
+                )
+            centre = level.see(box.position_m) + [0.0, 0.0, above]
+            self._lift_from_m = float(centre[2])
+            gap = HALF_M + CLEAR_M if phase is Phase.BESIDE else pressed
+            return Hold(centre, gap, level.see_yaw(box.quaternion_wxyz, 1))
+        if phase is Phase.RISE:
+            return Hold(CARRY_M, pressed)
+        return self._goal_at_cart(view, pressed)
+
+    def _goal_at_cart(self, view: View, pressed_m: float) -> Hold:
+        thing, level = view.objects[CART], self._hands.level
+        turn = matrix_from_quaternion(thing.quaternion_wxyz)
+        inside = -cart.DECK_HALF_M[0] + INSIDE_M + 0.5 * BOX_SIZE_M[1]
+        spot = level.see(thing.position_m + turn @ np.array([inside, 0.0, 0.0]))
+        yaw = level.see_yaw(thing.quaternion_wxyz)
+        if self.phase is Phase.OVER:
+            return Hold(np.array([*spot[:2], DECK_M + 0.06]), pressed_m, yaw)
+        if self.phase is Phase.LOWER:
+            return Hold(np.array([*spot[:2], DECK_M - 0.01]), pressed_m, yaw)
+        if self.phase is Phase.RELEASE:
+            return Hold(np.array([*spot[:2], DECK_M]), HALF_M + 0.03, yaw)
+        return Hold(np.array([0.18, 0.0, 0.82]), HALF_M + 0.04, 0.0)
+
+    @staticmethod
+    def before_platform(view: View) -> Pose2:
+        """Where the pelvis shall be for the grasp: the box ahead, the platform's edge at arm's length."""
+        platform, box = view.objects[PLATFORM], view.objects[BOX]
+        turn = matrix_from_quaternion(platform.quaternion_wxyz)
+        aside = float((turn.T @ (box.position_m - platform.position_m))[1])
+        return _stand_before(platform, -PLATFORM_HALF_M[0] - PLATFORM_GAP_M, aside)
+
+    @staticmethod
+    def before_cart(view: View) -> Pose2:
+        """Where the pelvis shall be for loading: in the middle before the deck."""
+        return _stand_before(view.objects[CART], -cart.DECK_HALF_M[0] - PLACE_GAP_M, 0.0)
+
+
+def _stand_before(thing: ObjectPose, ahead_m: float, aside_m: float) -> Pose2:
+    """A pose in the frame of ``thing``, facing as it does."""
+    turn = matrix_from_quaternion(thing.quaternion_wxyz)
+    place = thing.position_m + turn @ np.array([ahead_m, aside_m, 0.0])
+    return Pose2(float(place[0]), float(place[1]), pose2(thing.position_m, thing.quaternion_wxyz).yaw_rad)
