@@ -9,6 +9,7 @@ BENCHES = {
     "loop": ("wbvla_cli.bench_loop", "our 50 Hz loop against a plain rclpy timer, camera and recording on"),
     "convert": ("wbvla_training.data.bench_convert", "bag to dataset: speed and memory against a plain loop"),
     "dataset": ("wbvla_training.data.bench_dataset", "frames a second out of a dataset, against LeRobot's reader"),
+    "vla": ("wbvla_training.vla.bench", "times of a VLA bundle's stages and of its whole tick"),
     "lmo-env": ("wbvla_training.lmo.bench", "the training environment against bare mujoco.rollout"),
 }
 

@@ -29,6 +29,9 @@ COMMANDS: dict[str, Command] = {
     "lmo": Command(
         "wbvla_training.lmo.cli", "train, evaluate, export and play the locomotion policy", "train"
     ),
+    "vla": Command(
+        "wbvla_training.vla.cli", "pretrain, fine-tune, evaluate and export the vision-language-action model", "train"
+    ),
 }
 
 

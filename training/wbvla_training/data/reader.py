@@ -88,7 +88,7 @@ class EpisodeReader:
             STATE: self._columns[STATE][row].astype(np.float32, copy=False),
             ACTION: action,
             "action_is_pad": is_pad,
-            "task": self.index.tasks[int(self._columns["task_index"][row, 0])],
+            "task": self.task(episode, frame),
             "episode": episode.number,
             "frame": frame,
         }
@@ -108,6 +108,14 @@ class EpisodeReader:
         """RGB uint8 [H, W, 3] of one frame."""
         path, first = episode.videos[camera]
         return self._video(path).read(first + frame)
+
+    def frames(self, episode: int) -> np.ndarray:
+        """Frame numbers within the reader's episode number ``episode``, in the order of :meth:`indices`."""
+        return self._frames[self._begins[episode] : self._begins[episode + 1]]
+
+    def task(self, episode: EpisodeEntry, frame: int = 0) -> str:
+        """The sentence of a frame."""
+        return self.index.tasks[int(self._columns["task_index"][episode.begin + frame, 0])]
 
     def indices(self, episode: int) -> range:
         """Items of the reader's episode number ``episode``."""

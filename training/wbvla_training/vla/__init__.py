@@ -1,0 +1,1 @@
+"""The vision-language-action model: configuration, model, processing, training, evaluation and export."""

@@ -1,0 +1,117 @@
+"""Batches of examples. Which examples, and how pictures are varied, follows from seed and step alone, so that a run
+that was killed goes on with the same batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .errors import VlaError
+from .examples import SCENE_MEAN, SCENE_STD, Examples, mix
+from .losses import Batch
+from .processing import VlaProcessor
+
+FLAG_TO_CLASS = 1
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Of pictures, in training. ``shift_px``: moved by up to this (small: where things are is what is learned);
+    ``brightness``, ``contrast``: factors 1 +- this; ``tint``: of each colour channel, too little to confuse named
+    colours; ``noise``: of 0..1; ``state_noise`` is the decoder's."""
+
+    shift_px: int = 1
+    brightness: float = 0.2
+    contrast: float = 0.15
+    tint: float = 0.05
+    noise: float = 0.02
+
+
+@dataclass(frozen=True)
+class Part:
+    """Examples that take part in a training: those numbered ``rows``, ``share`` of each batch."""
+
+    examples: Examples
+    rows: np.ndarray
+    share: float
+
+
+class Batches:
+    """Batches out of several parts."""
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        processor: VlaProcessor,
+        batch: int,
+        seed: int,
+        augmentation: Augmentation | None,
+    ) -> None:
+        """``augmentation`` None: pictures as they are."""
+        self._parts, self._processor, self._batch, self._seed = tuple(parts), processor, batch, seed
+        self._augmentation = augmentation
+        if any(len(part.rows) == 0 for part in parts):
+            raise VlaError("a part of the training data has no examples; give more episodes or clips")
+        self._tokens = [np.stack([processor.tokens(s) for s in part.examples.sentences]) for part in parts]
+
+    def draw(self, step: int, micro: int = 0, rank: int = 0) -> Batch:
+        """The batch of a step."""
+        rng = np.random.default_rng((self._seed, step, micro, rank))
+        chosen = mix(rng, [len(p.rows) for p in self._parts], [p.share for p in self._parts], self._batch)
+        drawn = [
+            self._take(part, tokens, part.rows[np.sort(rows)], rng)
+            for part, tokens, rows in zip(self._parts, self._tokens, chosen, strict=True)
+            if len(rows)
+        ]
+        return Batch(**{name: torch.cat([getattr(b, name) for b in drawn]) for name in drawn[0].__dict__})
+
+    def take(self, rows: np.ndarray, part: int = 0) -> Batch:
+        """Given examples of a part, as they are."""
+        return self._take(self._parts[part], self._tokens[part], rows, None)
+
+    def _take(
+        self, part: Part, tokens: np.ndarray, rows: np.ndarray, rng: np.random.Generator | None
+    ) -> Batch:
+        examples, processor = part.examples, self._processor
+        small = np.asarray(examples.pictures[rows])
+        if rng is not None and self._augmentation is not None:
+            small = augment(small, self._augmentation, rng)
+        action = np.asarray(examples.action[rows])
+        flags = np.where(
+            np.isnan(action[..., -4:-1]), -100, np.rint(np.nan_to_num(action[..., -4:-1])) + FLAG_TO_CLASS
+        )
+        state = np.nan_to_num(processor.state(examples.state[rows]))
+        codes = np.asarray(examples.codes[rows], np.int64)
+        return Batch(
+            image=processor.pictures(small),
+            tokens=torch.from_numpy(tokens[examples.sentence[rows]]),
+            state=torch.from_numpy(state),
+            action=torch.from_numpy(processor.action(action)),
+            flags=torch.from_numpy(flags.astype(np.int64)),
+            progress=torch.from_numpy(np.array(examples.progress[rows])),
+            scene=torch.from_numpy((examples.scene[rows] - SCENE_MEAN) / SCENE_STD),
+            codes=torch.from_numpy(np.where(codes < 0, -100, codes)),
+        )
+
+
+def augment(pictures: np.ndarray, cfg: Augmentation, rng: np.random.Generator) -> np.ndarray:
+    """Varied copies of pictures uint8 [B, h, w, 3]."""
+    count, height, width = pictures.shape[:3]
+    values = pictures.astype(np.float32)
+    size = (count, 1, 1, 1)
+    brightness = rng.uniform(1 - cfg.brightness, 1 + cfg.brightness, size).astype(np.float32)
+    contrast = rng.uniform(1 - cfg.contrast, 1 + cfg.contrast, size).astype(np.float32)
+    tint = rng.uniform(1 - cfg.tint, 1 + cfg.tint, (count, 1, 1, 3)).astype(np.float32)
+    middle = values.mean(axis=(1, 2, 3), keepdims=True)
+    values = ((values - middle) * contrast + middle) * (brightness * tint)
+    if cfg.noise > 0.0:
+        level = rng.uniform(0.0, cfg.noise, size).astype(np.float32)
+        values += level * 255.0 * rng.standard_normal(values.shape, np.float32)
+    if cfg.shift_px > 0:
+        padded = np.pad(values, ((0, 0), *[(cfg.shift_px, cfg.shift_px)] * 2, (0, 0)), mode="edge")
+        begins = rng.integers(0, 2 * cfg.shift_px + 1, (count, 2))
+        values = np.stack([padded[i, y : y + height, x : x + width] for i, (y, x) in enumerate(begins)])
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

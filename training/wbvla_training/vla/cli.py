@@ -1,0 +1,287 @@
+"""``wbvla vla pretrain|finetune|eval|export|pictures``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+
+from wbvla_training.data.errors import DataError
+
+from .errors import VlaError
+
+
+@dataclass
+class Run:
+    """How long and how fast to train. 0 stands for the configuration's own value."""
+
+    steps: int = 0
+    """Optimiser steps; tiny: 3000, paper: 20000 to pretrain, 10000 to fine-tune."""
+    batch: int = 0
+    """Examples a step and process; tiny: 64, paper: 128 to pretrain and 8 to fine-tune on each of eight GPUs."""
+    accumulate: int = 1
+    """Parts of a step whose gradients are summed up before it."""
+    lr: float = 0.0
+    """Largest learning rate; tiny: 1e-3, paper: 2e-5 to pretrain, 5e-5 to fine-tune."""
+    seed: int = 0
+    threads: int = 1
+    """CPU threads."""
+    device: str = "cpu"
+    """cpu or cuda; several processes by torchrun -m wbvla_training.vla.cli."""
+    amp: bool = True
+    """Compute in bfloat16 where that is safe."""
+    save_every: int = 200
+    """Steps between saved states, from which the same command goes on."""
+
+
+@dataclass
+class Lams:
+    """Latent action models whose codes are labels."""
+
+    lam_mani: Path | None = None
+    """Folder of the manipulation model, for example models/lam/mani."""
+    lam_loco: Path | None = None
+    """Folder of the locomotion model."""
+
+
+@dataclass
+class Pretrain:
+    """Learn what sentences speak of, and the latent codes of action-free video; goes on where it was interrupted.
+
+    wbvla vla pretrain --config tiny --videos runs/video_loco --lam-loco models/lam/loco --pictures 20000 --out runs/vla/pre
+    """
+
+    out: Path
+    """Folder of the run; the model is there when it is done."""
+    config: str = "tiny"
+    """tiny, paper, or a JSON file."""
+    start: Path | None = None
+    """Go on from this trained VLA."""
+    videos: tuple[str, ...] = ()
+    """Folders of video files, each as DIR or DIR=SENTENCE."""
+    pictures: int = 0
+    """Pictures of the twin's tables to draw, each with a named ball to find; needs OpenGL."""
+    pictures_share: float = 0.5
+    """Their share of each batch beside videos."""
+    cache: Path | None = None
+    """Folder of prepared pictures; default OUT/cache."""
+    dinov2: str = ""
+    """Folder or hub name of DINOv2 weights."""
+    siglip: str = ""
+    """Folder or hub name of SigLIP weights."""
+    llama: str = ""
+    """Folder or hub name of Llama weights with their tokenizer.json."""
+    lams: tyro.conf.OmitArgPrefixes[Lams] = field(default_factory=Lams)
+    run: tyro.conf.OmitArgPrefixes[Run] = field(default_factory=Run)
+
+
+@dataclass
+class Finetune:
+    """Learn actions from a dataset of demonstrations; goes on where it was interrupted.
+
+    wbvla vla finetune --data runs/reach_table/data --start runs/vla/pre --out runs/vla/reach_table --pictures 20000
+    """
+
+    data: Path
+    """LeRobot dataset."""
+    out: Path
+    """Folder of the run; the model is there when it is done."""
+    start: Path | None = None
+    """Pretrained VLA; without it a new one."""
+    config: str = "tiny"
+    """Without --start: tiny, paper, or a JSON file."""
+    mode: Literal["all", "frozen", "lora"] = "all"
+    """all weights; frozen: only the execution decoder; lora: low-rank adapters, projector and decoder."""
+    held_out: float = 0.1
+    """Share of the episodes kept for evaluation."""
+    episodes: int = 0
+    """Use only so many of the others; 0: all."""
+    pause_s: float = 0.8
+    """Cut out so much of the standing still after each walk."""
+    pictures: int = 0
+    """Pictures of the twin's tables in the batches, lest words are forgotten."""
+    pictures_share: float = 0.25
+    """Their share of each batch."""
+    cache: Path | None = None
+    """Folder of prepared pictures; default OUT/cache."""
+    rank: int = 32
+    """Rank of LoRA."""
+    lams: tyro.conf.OmitArgPrefixes[Lams] = field(default_factory=Lams)
+    run: tyro.conf.OmitArgPrefixes[Run] = field(default_factory=Run)
+
+
+@dataclass
+class Eval:
+    """Figures on episodes that were held out of training; closed loop: wbvla task eval --policy BUNDLE."""
+
+    model: Path
+    """Folder of a trained VLA."""
+    data: Path
+    """LeRobot dataset."""
+    held_out: float = 0.1
+    """As in the training; 1: all episodes of a dataset that was not trained on."""
+    pause_s: float = 0.8
+    """As in the training."""
+    cache: Path | None = None
+    """Folder of prepared pictures; default beside the model."""
+    json: Path | None = None
+    """Write the figures here."""
+    device: str = "cpu"
+    lams: tyro.conf.OmitArgPrefixes[Lams] = field(default_factory=Lams)
+
+
+@dataclass
+class Export:
+    """Make the bundle that the node runs, and check that it gives what the model gives."""
+
+    model: Path
+    """Folder of a fine-tuned VLA."""
+    out: Path
+    """Bundle folder, for example models/vla/reach_table."""
+    name: str = ""
+    """Name in the bundle; default the folder's."""
+    weights: bool = True
+    """Also keep the weights for the torch backend."""
+
+
+@dataclass
+class Pictures:
+    """Draw pictures of the twin's tables for pretraining, without training."""
+
+    out: Path
+    """Cache folder, to be given as --cache."""
+    count: int = 20000
+    config: str = "tiny"
+
+
+COMMANDS = (Pretrain, Finetune, Eval, Export, Pictures)
+Command = (
+    Annotated[Pretrain, tyro.conf.subcommand("pretrain")]
+    | Annotated[Finetune, tyro.conf.subcommand("finetune")]
+    | Annotated[Eval, tyro.conf.subcommand("eval")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
+    | Annotated[Pictures, tyro.conf.subcommand("pictures")]
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one subcommand; returns the exit code."""
+    command = tyro.cli(Command, prog="wbvla vla", description=__doc__, args=argv)  # type: ignore[call-overload]
+    handlers = {Pretrain: _pretrain, Finetune: _finetune, Eval: _eval, Export: _export, Pictures: _pictures}
+    try:
+        return handlers[type(command)](command, Console(stderr=True))
+    except KeyboardInterrupt:
+        print("\nstopped and saved; the same command goes on", file=sys.stderr)
+        return 130
+    except (VlaError, DataError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _pretrain(a: Pretrain, console: Console) -> int:
+    from .pretrain import PretrainOptions, pretrain
+
+    sources = {"dinov2": a.dinov2, "siglip": a.siglip, "language": a.llama}
+    options = PretrainOptions(
+        out=a.out, config=a.config, start=a.start, videos=tuple(_video(text) for text in a.videos), pictures=a.pictures,
+        pictures_share=a.pictures_share, cache=a.cache, sources={n: s for n, s in sources.items() if s},
+    )  # fmt: skip
+    last = pretrain(options, _schedule(a.run, a.config, tuning=False), _labellers(a.lams), console)
+    return _said(a.out, last)
+
+
+def _finetune(a: Finetune, console: Console) -> int:
+    from .finetune import FinetuneOptions, finetune
+    from .lora import LoraOptions
+
+    options = FinetuneOptions(
+        dataset=a.data, out=a.out, start=a.start, config=a.config, mode=a.mode, held_out=a.held_out, episodes=a.episodes,
+        pause_s=a.pause_s, pictures=a.pictures, pictures_share=a.pictures_share, cache=a.cache,
+        lora=LoraOptions(rank=a.rank, alpha=max(1, a.rank // 2)),
+    )  # fmt: skip
+    last = finetune(options, _schedule(a.run, a.config, tuning=True), _labellers(a.lams), console)
+    return _said(a.out, last)
+
+
+def _eval(a: Eval, console: Console) -> int:
+    import torch
+
+    from .evaluate import evaluate
+    from .files import load_vla
+
+    torch.set_num_threads(1)
+    cache = (a.cache or a.model / "cache") / "demos"
+    result = evaluate(load_vla(a.model), a.data, cache, _labellers(a.lams), a.held_out, a.pause_s, a.device)
+    print(json.dumps(result, indent=1))
+    if a.json is not None:
+        a.json.parent.mkdir(parents=True, exist_ok=True)
+        a.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def _export(a: Export, console: Console) -> int:
+    from .export import export
+    from .files import load_vla
+
+    found = export(load_vla(a.model), a.out, a.name or a.out.name, a.weights)
+    print(f"{a.out}: {found.size / 1e6:.1f} MB, ONNX and torch differ by at most {found.difference:.1e}")
+    return 0
+
+
+def _pictures(a: Pictures, console: Console) -> int:
+    from .configuration import preset
+    from .grounding import grounding_examples
+
+    made = grounding_examples(
+        preset(a.config), a.out / "grounding", a.count, say=lambda t: console.print(t, highlight=False)
+    )
+    print(f"{a.out}: {len(made)} pictures")
+    return 0
+
+
+def _schedule(run: Run, config: str, tuning: bool):
+    from .trainer import Schedule
+
+    large = config == "paper"
+    steps = (10_000 if tuning else 20_000) if large else 3000
+    batch = (8 if tuning else 128) if large else 64
+    rate = (5e-5 if tuning else 2e-5) if large else 1e-3
+    steps = run.steps or steps
+    warmup = (200 if tuning else 500) if large else min(100, max(1, steps // 10))
+    return Schedule(
+        steps=steps, batch=run.batch or batch, lr=run.lr or rate, warmup=warmup, weight_decay=0.01,
+        accumulate=run.accumulate, amp=run.amp, seed=run.seed, save_every=run.save_every, threads=run.threads,
+        device=run.device,
+    )  # fmt: skip
+
+
+def _labellers(lams: Lams) -> dict:
+    chosen = {"mani": lams.lam_mani, "loco": lams.lam_loco}
+    if not any(chosen.values()):
+        return {}
+    from wbvla_training.lam.labels import LatentLabeller
+    from wbvla_training.vision.errors import VisionError
+
+    try:
+        return {name: LatentLabeller.load(folder) for name, folder in chosen.items() if folder is not None}
+    except VisionError as error:
+        raise VlaError(str(error)) from None
+
+
+def _video(text: str) -> tuple[Path, str]:
+    folder, _, sentence = text.partition("=")
+    return Path(folder), sentence
+
+
+def _said(out: Path, last: dict[str, float]) -> int:
+    print(f"{out}: " + ", ".join(f"{name} {value:.3f}" for name, value in last.items() if name != "gradient"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""From a LeRobot dataset of demonstrations to examples for fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from wbvla_core.vla_input import shrink_picture
+
+from wbvla_training.data.errors import DataError
+from wbvla_training.data.reader import ACTION, STATE, EpisodeReader
+
+from .configuration import VlaConfig
+from .errors import VlaError
+from .examples import Examples, Piece, Shape, cached, write_examples
+
+FLAG_NAMES = ("s_x", "s_y", "s_yaw")
+CAMERA = "observation.images.head_cam"
+
+
+class Labeller(Protocol):
+    """What labels of a latent action model come from (see wbvla_training.lam.labels.LatentLabeller)."""
+
+    tokens: int
+    codes: int
+    gap_s: float
+    codebook_hash: str
+
+    def label_sequence(self, frames_rgb: np.ndarray, rate_hz: float) -> np.ndarray: ...
+
+
+def demo_examples(
+    dataset: Path,
+    config: VlaConfig,
+    folder: Path,
+    labellers: dict[str, Labeller] | None = None,
+    pause_s: float = 0.8,
+    say: Callable[[str], None] = lambda _text: None,
+) -> Examples:
+    """Examples of every new picture in ``dataset``, in ``folder``; made once, opened again when nothing changed.
+
+    ``pause_s``: as much of the standing still after each walk is cut out of the timeline. A demonstrator waits there to
+    see whether he arrived; a model without memory, which sees the same picture before and after, would wait for ever.
+    Raises VlaError, DataError."""
+    labellers = check_labellers(config, labellers or {})
+    reader = EpisodeReader(dataset, cameras=(CAMERA,), fresh_only=True)
+    info = dataset / "meta/info.json"
+    source = {
+        "dataset": str(dataset.resolve()),
+        "changed_ns": info.stat().st_mtime_ns,
+        "frames": reader.index.frames,
+        "image": [*config.image.crop, config.image.width, config.image.height],
+        "chunk": [config.decoder.chunk, config.decoder.step_s],
+        "pause_s": pause_s,
+        "codebooks": {name: labeller.codebook_hash for name, labeller in labellers.items()},
+    }
+    found = cached(folder, source)
+    if found is not None:
+        return found
+    shape = Shape(
+        config.image.width,
+        len(reader.index.names(STATE)),
+        config.decoder.chunk,
+        len(reader.index.names(ACTION)),
+        config.code_tokens,
+    )
+    return write_examples(folder, shape, _pieces(reader, config, labellers, pause_s, say), source)
+
+
+def check_labellers(config: VlaConfig, labellers: dict[str, Labeller]) -> dict[str, Labeller]:
+    """The labellers, once they fit the model's codebooks; raises VlaError."""
+    for name, labeller in labellers.items():
+        if name not in config.codebooks:
+            raise VlaError(
+                f"configuration {config.name} has no codebook '{name}'; it has {', '.join(config.codebooks)}"
+            )
+        book = config.codebooks[name]
+        if (labeller.tokens, labeller.codes) != (book.tokens, book.codes):
+            raise VlaError(
+                f"latent action model '{name}' gives {labeller.tokens} tokens of {labeller.codes} codes, configuration "
+                f"{config.name} has {book.tokens} of {book.codes}"
+            )
+        if book.hash and book.hash != labeller.codebook_hash:
+            raise VlaError(
+                f"the model learned the codes of '{name}' codebook {book.hash}; {labeller.codebook_hash} is another one, "
+                "whose codes mean something else: pretrain with it first, or give the one it learned"
+            )
+    return labellers
+
+
+def pauses(flags: np.ndarray, most: int) -> np.ndarray:
+    """Which frames to leave out [F]: the first ``most`` of each standing still that follows a walk. ``flags`` [F, 3]."""
+    walking = np.abs(flags).max(axis=1) > 0.5
+    left_out = np.zeros(len(flags), bool)
+    since = most
+    for i, walks in enumerate(walking):
+        since = 0 if walks else since + 1
+        left_out[i] = 0 < since <= most
+    # The end of an episode stays, whatever it is.
+    left_out[-1] = False
+    return left_out
+
+
+def _pieces(
+    reader: EpisodeReader, config: VlaConfig, labellers: dict[str, Labeller], pause_s: float, say: Callable
+) -> Iterator[Piece]:
+    names = reader.index.names(ACTION)
+    missing = [name for name in FLAG_NAMES if name not in names]
+    if missing:
+        raise DataError(f"'{reader.index.root}': action has no {missing[0]}")
+    flag_columns = [names.index(name) for name in FLAG_NAMES]
+    columns = reader.index.columns((STATE, ACTION))
+    fps = reader.index.fps
+    stride = round(config.decoder.step_s * fps)
+    for number, episode in enumerate(reader.episodes):
+        say(f"episode {number + 1} of {len(reader.episodes)}")
+        rows = slice(episode.begin, episode.begin + episode.length)
+        action, state = columns[ACTION][rows], columns[STATE][rows]
+        kept = np.flatnonzero(~pauses(action[:, flag_columns], round(pause_s * fps)))
+        place = np.full(episode.length, -1)
+        place[kept] = np.arange(len(kept))
+        fresh = reader.frames(number)
+        pictures, codes = _look(reader, episode, fresh, config, labellers, fps)
+        used = np.flatnonzero(place[fresh] >= 0)
+        at = place[fresh[used]]
+        wanted = np.minimum(at[:, None] + stride * np.arange(config.decoder.chunk), len(kept) - 1)
+        yield Piece(
+            pictures=pictures[used],
+            sentence=reader.task(episode),
+            episode=episode.number,
+            state=state[fresh[used]],
+            action=action[kept[wanted]],
+            progress=at / max(1, len(kept) - 1),
+            codes=codes[used],
+        )
+
+
+def _look(
+    reader: EpisodeReader,
+    episode,
+    fresh: np.ndarray,
+    config: VlaConfig,
+    labellers: dict[str, Labeller],
+    fps: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shrunk pictures [F, h, w, 3] of the fresh frames, and their codes [F, N]."""
+    small, whole = [], []
+    raw = any(getattr(labeller, "image", config.image) != config.image for labeller in labellers.values())
+    for frame in fresh:
+        rgb = reader.picture(episode, int(frame), CAMERA)
+        small.append(shrink_picture(rgb, config.image))
+        if raw:
+            whole.append(rgb)
+    pictures = np.stack(small)
+    codes = np.full((len(fresh), config.code_tokens), -1, np.int16)
+    # Pictures come at the camera's rate, which the frames they were new in tell.
+    rate_hz = fps * (len(fresh) - 1) / max(1, int(fresh[-1] - fresh[0]))
+    begin = 0
+    for name, book in config.codebooks.items():
+        if name in labellers:
+            seen = np.stack(whole) if raw else pictures
+            codes[:, begin : begin + book.tokens] = labellers[name].label_sequence(seen, rate_hz)
+        begin += book.tokens
+    return pictures, codes

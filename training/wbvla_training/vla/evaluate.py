@@ -1,0 +1,114 @@
+"""Open loop on unseen episodes: how well codes are foretold, and how far the decoded actions are from what was done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .batches import Batches, Part
+from .demos import Labeller, check_labellers, demo_examples
+from .errors import VlaError
+from .examples import Examples
+from .files import Vla
+from .finetune import split
+
+ROWS = 64
+
+
+def evaluate(
+    vla: Vla,
+    dataset: Path,
+    cache: Path,
+    labellers: dict[str, Labeller],
+    held_out: float = 0.1,
+    pause_s: float = 0.8,
+    device: str = "cpu",
+) -> dict:
+    """Figures on the held-out episodes of ``dataset``; with ``held_out`` 1.0 on all of them. Raises VlaError."""
+    check_labellers(vla.config, labellers)
+    examples = demo_examples(dataset, vla.config, cache, labellers, pause_s)
+    if held_out >= 1.0:
+        learned, kept = [], sorted(int(n) for n in np.unique(examples.episode))
+    else:
+        learned, kept = split(examples, held_out)
+    rows = examples.where(kept)
+    if len(rows) == 0:
+        raise VlaError(f"{dataset}: no episodes are held out; give --held-out")
+    return {
+        "episodes": len(kept),
+        "examples": len(rows),
+        **figures(vla, examples, rows, device),
+        **_codes(vla, examples, rows, examples.where(learned) if learned else rows, device),
+    }
+
+
+def figures(vla: Vla, examples: Examples, rows: np.ndarray, device: str = "cpu") -> dict:
+    """Errors of the decoded chunk: mean absolute error of arm joints [rad], grippers and height [m] over the whole
+    chunk, share of right flags, error of the progress; and how good "the commonest flag" and "stay as you are" would
+    be."""
+    batches = Batches([Part(examples, rows, 1.0)], vla.processor, ROWS, 0, None)
+    model = vla.model.to(device).eval()
+    arms, height, flags, progress, still = [], [], [], [], []
+    names = vla.processor.about.action_names
+    joints = [vla.processor.about.state_names.index(name) for name in names[:14]]
+    for begin in range(0, len(rows), ROWS):
+        numbers = rows[begin : begin + ROWS]
+        batch = batches.take(numbers).to(device)
+        with torch.inference_mode():
+            reading = model.choose(model.features(batch.image), batch.tokens)
+            decoded = model.act(reading, batch.state)
+        found = vla.processor.action_units(decoded.action.float().cpu().numpy())
+        true = np.asarray(examples.action[numbers])
+        arms.append(np.abs(found[..., :14] - true[..., :14]).mean(axis=(1, 2)))
+        still.append(
+            np.abs(np.asarray(examples.state[numbers])[:, None, joints] - true[..., :14]).mean(axis=(1, 2))
+        )
+        height.append(np.abs(found[..., -1] - true[..., -1]).mean(axis=1))
+        progress.append(np.abs(decoded.progress[:, 0].float().cpu().numpy() - examples.progress[numbers]))
+        if decoded.flags is not None:
+            flags.append(decoded.flags.argmax(-1).cpu().numpy() == batch.flags.cpu().numpy())
+    result = {
+        "arm_error_rad": _mean(arms),
+        "arm_error_if_still_rad": _mean(still),
+        "height_error_m": _mean(height),
+        "progress_error": _mean(progress),
+    }
+    if flags:
+        wanted = np.rint(np.asarray(examples.action[rows])[..., -4:-1])
+        right = np.concatenate(flags)
+        result["flag_accuracy"] = float(right.all(axis=-1).mean())
+        result["flag_accuracy_by_axis"] = {n: float(right[..., i].mean()) for i, n in enumerate(names[-4:-1])}
+        result["majority_flag_accuracy"] = float((wanted == 0).all(axis=-1).mean())
+    return result
+
+
+def _codes(vla: Vla, examples: Examples, rows: np.ndarray, learned: np.ndarray, device: str) -> dict:
+    """Share of rightly foretold codes by codebook, and of the commonest code of each token; chance is 1 / codes."""
+    accuracy, majority, chance = {}, {}, {}
+    begin = 0
+    for name, book in vla.config.codebooks.items():
+        columns = slice(begin, begin + book.tokens)
+        begin += book.tokens
+        true = np.asarray(examples.codes[rows])[:, columns]
+        if (true < 0).any():
+            continue
+        common = [
+            int(np.bincount(column).argmax()) for column in np.asarray(examples.codes[learned])[:, columns].T
+        ]
+        batches = Batches([Part(examples, rows, 1.0)], vla.processor, ROWS, 0, None)
+        found = []
+        for start in range(0, len(rows), ROWS):
+            batch = batches.take(rows[start : start + ROWS]).to(device)
+            with torch.inference_mode():
+                reading = vla.model.choose(vla.model.features(batch.image), batch.tokens)
+            found.append(reading.logits[name].argmax(-1).cpu().numpy())
+        accuracy[name] = float((np.concatenate(found) == true).mean())
+        majority[name] = float((true == np.array(common)).mean())
+        chance[name] = 1.0 / book.codes
+    return {"code_accuracy": accuracy, "majority_accuracy": majority, "chance_accuracy": chance}
+
+
+def _mean(parts: list[np.ndarray]) -> float:
+    return float(np.concatenate(parts).mean())

@@ -1,0 +1,142 @@
+"""Fine-tuning on demonstrations: codes and actions together; all weights, a frozen backbone, or LoRA."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from wbvla_core.vla_bundle import StatisticsSection
+
+from wbvla_training.data.reader import split_episodes
+
+from .batches import Augmentation, Batches, Part
+from .configuration import preset
+from .demos import Labeller, check_labellers, demo_examples
+from .errors import VlaError
+from .examples import Examples
+from .files import Vla, load_vla, new_vla, save_vla
+from .grounding import grounding_examples
+from .lora import LoraOptions, with_lora
+from .losses import LossWeights, class_weights
+from .pretrain import all_rows, code_losses
+from .processing import statistics_of
+from .trainer import Schedule, Trainer, run_about
+
+MODES = ("all", "frozen", "lora")
+SPLIT_SEED = 0
+
+
+@dataclass(frozen=True)
+class FinetuneOptions:
+    """``mode``: train "all" weights, "frozen" encoders and language model (only the decoder learns), or "lora".
+    ``held_out``: share of the episodes kept for evaluation; ``episodes``: use only so many of the others (0: all).
+    ``pictures``: grounding pictures that stay in ``pictures_share`` of each batch, lest what sentences speak of is
+    forgotten."""
+
+    dataset: Path
+    out: Path
+    start: Path | None = None
+    config: str = "tiny"
+    mode: str = "all"
+    held_out: float = 0.1
+    episodes: int = 0
+    pause_s: float = 0.8
+    pictures: int = 0
+    pictures_share: float = 0.25
+    cache: Path | None = None
+    weights: LossWeights = field(default_factory=LossWeights)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    lora: LoraOptions = field(default_factory=LoraOptions)
+
+
+def finetune(
+    options: FinetuneOptions,
+    schedule: Schedule,
+    labellers: dict[str, Labeller],
+    console: Console | None = None,
+) -> dict[str, float]:
+    """Train, or go on with what lies in ``out``; leaves the model there. Returns the last losses. Raises VlaError."""
+    if options.mode not in MODES:
+        raise VlaError(f"mode '{options.mode}' is unknown; choose {', '.join(MODES)}")
+
+    def say(text: str) -> None:
+        if console is not None:
+            console.print(text, highlight=False)
+
+    vla = (
+        load_vla(options.start)
+        if options.start is not None
+        else new_vla(preset(options.config), schedule.seed)
+    )
+    check_labellers(vla.config, labellers)
+    cache = options.cache or options.out / "cache"
+    examples = demo_examples(options.dataset, vla.config, cache / "demos", labellers, options.pause_s, say)
+    learned, _ = split(examples, options.held_out, options.episodes)
+    rows = examples.where(learned)
+    vla = _with_statistics(
+        vla, examples, rows, {n: labeller.codebook_hash for n, labeller in labellers.items()}
+    )
+    parts = [Part(examples, rows, 1.0 - (options.pictures_share if options.pictures else 0.0))]
+    if options.pictures:
+        pictures = grounding_examples(vla.config, cache / "grounding", options.pictures, say=say)
+        parts.append(Part(pictures, all_rows(pictures), options.pictures_share))
+    batches = Batches(parts, vla.processor, schedule.batch, schedule.seed, options.augmentation)
+    classes = None
+    if vla.config.decoder.flags:
+        flags = torch.from_numpy(np.rint(examples.action[rows][:, :, -4:-1]) + 1)
+        classes = class_weights(flags).to(schedule.device)
+    module: torch.nn.Module = vla.model
+    if options.mode == "lora":
+        module = with_lora(vla.model, options.lora)
+    elif options.mode == "frozen":
+        _freeze(vla.model)
+    about = run_about(schedule, what="finetune", mode=options.mode, config=vla.config.name, start=str(options.start or ""),
+                      sources=[part.examples.source for part in parts], episodes=sorted(learned))  # fmt: skip
+    trainer = Trainer(
+        module, batches.draw, code_losses(options.weights, classes), schedule, options.out, about
+    )
+    if trainer.resume():
+        say(f"goes on at step {trainer.step} of {schedule.steps}")
+    say(f"{len(learned)} episodes, {len(rows)} examples; mode {options.mode}")
+    last = trainer.run(console)
+    weights = trainer.averaged()
+    if options.mode == "lora":
+        from .lora import merged
+
+        weights = merged(module, weights)
+    save_vla(options.out, vla, weights)
+    return last
+
+
+def split(examples: Examples, held_out: float, episodes: int = 0) -> tuple[list[int], list[int]]:
+    """Episode numbers to learn from (at most ``episodes``, 0: all) and those held out; the same for every run."""
+    numbers = np.unique(examples.episode)
+    learned, kept = split_episodes(len(numbers), held_out, SPLIT_SEED)
+    order = np.random.default_rng(SPLIT_SEED + 1).permutation(learned)
+    if episodes:
+        if episodes > len(order):
+            raise VlaError(f"--episodes {episodes}: only {len(order)} are there to learn from")
+        order = order[:episodes]
+    return sorted(int(numbers[i]) for i in order), [int(numbers[i]) for i in kept]
+
+
+def _with_statistics(vla: Vla, examples: Examples, rows: np.ndarray, hashes: dict[str, str]) -> Vla:
+    """The model with statistics of its training data, and the hashes of the codes that it learns now."""
+    state = statistics_of(np.asarray(examples.state[rows]))
+    action = np.asarray(examples.action[rows])
+    found = statistics_of(action.reshape(-1, action.shape[-1]))
+    if vla.config.decoder.flags:
+        # Flags are classified, not scaled.
+        mean, std = list(found.mean), list(found.std)
+        mean[-4:-1], std[-4:-1] = [0.0] * 3, [1.0] * 3
+        found = StatisticsSection(tuple(mean), tuple(std))
+    about = replace(vla.processor.about, state_statistics=state, action_statistics=found)
+    return replace(vla, config=vla.config.with_hashes(hashes), processor=replace(vla.processor, about=about))
+
+
+def _freeze(model: torch.nn.Module) -> None:
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith("decoder."))
