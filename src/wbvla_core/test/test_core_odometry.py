@@ -5,9 +5,11 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 import pytest
-from wbvla_core import observation, odometry
+from wbvla_core.intent import Intent
 from wbvla_core.model import build_mjspec, joint_addresses
 from wbvla_core.robot_spec import RobotSpec
+
+from wbvla_core import observation, odometry
 
 SPEC = RobotSpec.load("x2_ultra")
 LEGS = odometry.legs(SPEC)
@@ -77,3 +79,33 @@ def test_exchanging_left_and_right_turns_the_sideways_velocity_round():
 def test_the_term_needs_a_robot_with_two_legs():
     with pytest.raises(ValueError, match="two legs"):
         observation.ObservationConfig((observation.Term("odometry"),), (0,), (), (0.0,))
+
+
+def test_slow_odometry_goes_on_from_the_frame_before_and_begins_anew_after_a_reset():
+    terms = (observation.Term("height"), observation.Term("slow_odometry", scale=4.0))
+    config = _config(terms)
+    swaying = np.zeros((2, SPEC.n))
+    for side in ("left", "right"):
+        swaying[:, SPEC.index((f"{side}_hip_pitch_joint",))] = 0.1
+        swaying[:, SPEC.index((f"{side}_ankle_pitch_joint",))] = -0.1
+    measured = observation.Measured(
+        np.tile(SPEC.default_rad, (2, 1)), swaying, np.array([[0.0, 0.0, -1.0]] * 2), np.zeros((2, 3))
+    )
+    velocity = odometry.base_velocity(
+        measured.position_rad, swaying, measured.gravity, measured.angular_velocity, LEGS
+    )
+    standing = Intent.standing(np.array([0.64, 0.64]))
+    frame = None
+    for _ in range(100):
+        frame = observation.frame(measured, standing, None, None, None, config, frame)
+    np.testing.assert_allclose(frame[:, 1:] / 4.0, velocity * (1.0 - 0.98**100), atol=1e-9)
+    frame = observation.begin(frame, np.array([False, True]))
+    frame = observation.frame(measured, standing, None, None, None, config, frame)
+    np.testing.assert_allclose(frame[1, 1:] / 4.0, 0.02 * velocity[1], atol=1e-9)
+    np.testing.assert_allclose(frame[0, 1:] / 4.0, velocity[0] * (1.0 - 0.98**101), atol=1e-9)
+
+
+def _config(terms):
+    driven = tuple(int(i) for i in SPEC.lmo_index)
+    upper = tuple(i for i in range(SPEC.n) if i not in driven)
+    return observation.ObservationConfig(terms, driven, upper, tuple(SPEC.default_rad), LEGS)

@@ -107,8 +107,9 @@ class LmoController:
             section.gait,
         )
         reference = observation.reference(moved, section.posture, section.gait)
+        previous = None if self._history is None else self._history[:, 0]
         frame = observation.frame(
-            measured, moved, reference, self._last_action, section.posture, self._observation
+            measured, moved, reference, self._last_action, section.posture, self._observation, previous
         )
         if self._history is None:
             history = observation.empty_history(frame, self._observation)

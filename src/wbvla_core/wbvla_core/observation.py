@@ -11,6 +11,7 @@ name, in brackets its width (n joints of the robot, m of them driven):
 - gravity [3]: unit vector of gravity in the base frame, (0, 0, -1) upright
 - gravity_error [3]: gravity minus what the posture table's trunk lean gives
 - odometry [2]: horizontal velocity of the base by the standing leg's joints (``odometry.base_velocity``), m/s
+- slow_odometry [2]: the same low-passed over a second, beginning with zero: the gait's swaying gone, the drift left
 - joint_position [m]: driven joints minus their default pose, rad
 - posture_error [m]: driven joints minus the posture reference of this step, rad
 - joint_velocity [m]: driven joints, rad/s
@@ -39,9 +40,13 @@ _FIXED = {
     "gravity": 3,
     "gravity_error": 3,
     "odometry": 2,
+    "slow_odometry": 2,
     "clock": 2,
 }
 _DRIVEN = ("joint_position", "posture_error", "joint_velocity", "last_action")
+_ODOMETRY = ("odometry", "slow_odometry")
+SLOW_SHARE = 0.02
+"""Share of the newest sample in the slow odometry: a time constant of one second at 50 Hz."""
 _UPPER = ("upper_position", "upper_velocity")
 TERMS = (*_FIXED, *_DRIVEN, *_UPPER)
 
@@ -55,6 +60,7 @@ _MIRROR_SIGN = {
     "gravity": (1, -1, 1),
     "gravity_error": (1, -1, 1),
     "odometry": (1, -1),
+    "slow_odometry": (1, -1),
     "clock": (-1, -1),
 }
 
@@ -92,7 +98,7 @@ class ObservationConfig:
                 )
         if len({term.name for term in self.terms}) != len(self.terms):
             raise ValueError("observation.terms names a term twice")
-        if len(self.legs) != 2 and any(term.name == "odometry" for term in self.terms):
+        if len(self.legs) != 2 and any(term.name in _ODOMETRY for term in self.terms):
             raise ValueError(
                 f"observation.terms: odometry needs a robot with two legs, this has {len(self.legs)}"
             )
@@ -138,10 +144,22 @@ def frame(
     last_action: Array,
     table: posture.PostureTable,
     cfg: ObservationConfig,
+    previous: Array | None = None,
 ) -> Array:
     """One frame [B, D]. ``reference_rad`` [B, m] is the posture reference of this step (lift included),
-    ``last_action`` [B, m] the clipped action before."""
+    ``last_action`` [B, m] the clipped action before, ``previous`` [B, D] the frame before, which the slow odometry goes on
+    from (None: from zero)."""
     driven = measured.position_rad[:, indices(cfg.driven, measured.position_rad)]
+    velocity = slow = None
+    if any(term.name in _ODOMETRY for term in cfg.terms):
+        velocity = odometry.base_velocity(
+            measured.position_rad,
+            measured.velocity_rad_s,
+            measured.gravity,
+            measured.angular_velocity,
+            cfg.legs,
+        )
+        slow = _slow_before(previous, velocity, cfg)
     makers = {
         "command": lambda: intent.request,
         "ramp": lambda: intent.ramp,
@@ -149,13 +167,8 @@ def frame(
         "angular_velocity": lambda: measured.angular_velocity,
         "gravity": lambda: measured.gravity,
         "gravity_error": lambda: measured.gravity - posture.trunk_gravity(table, intent.height_m),
-        "odometry": lambda: odometry.base_velocity(
-            measured.position_rad,
-            measured.velocity_rad_s,
-            measured.gravity,
-            measured.angular_velocity,
-            cfg.legs,
-        ),
+        "odometry": lambda: velocity,
+        "slow_odometry": lambda: slow + SLOW_SHARE * (velocity - slow),
         "joint_position": lambda: driven - _default(cfg, cfg.driven, driven),
         "posture_error": lambda: driven - reference_rad,
         "joint_velocity": lambda: measured.velocity_rad_s[:, indices(cfg.driven, driven)],
@@ -167,6 +180,20 @@ def frame(
         "upper_velocity": lambda: measured.velocity_rad_s[:, indices(cfg.upper, driven)],
     }
     return namespace(driven).concatenate([(makers[t.name]() - t.offset) * t.scale for t in cfg.terms], -1)
+
+
+def begin(previous: Array, fresh: Array) -> Array:
+    """``previous`` [B, D] with nothing remembered in the rows where ``fresh`` [B] is true."""
+    return select(fresh, namespace(previous).zeros_like(previous), previous)
+
+
+def _slow_before(previous: Array | None, velocity: Array, cfg: ObservationConfig) -> Array:
+    column = 0
+    for term in cfg.terms:
+        if term.name == "slow_odometry" and previous is not None:
+            return previous[:, column : column + 2] / term.scale + term.offset
+        column += width(term.name, cfg)
+    return namespace(velocity).zeros_like(velocity)
 
 
 def reference(intent: Intent, table: posture.PostureTable, cfg: gait.GaitConfig) -> Array:

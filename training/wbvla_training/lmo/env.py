@@ -262,8 +262,15 @@ class LmoEnv(VecEnv):
             section.gait,
         )
         self.reference = core_observation.reference(self.intent, section.posture, section.gait)
+        previous = None if self._history is None else core_observation.begin(self._history[:, 0], fresh)
         frame = core_observation.frame(
-            measured, self.intent, self.reference, self.action, section.posture, self.observation_config
+            measured,
+            self.intent,
+            self.reference,
+            self.action,
+            section.posture,
+            self.observation_config,
+            previous,
         )
         if self._history is None:
             self._history = core_observation.empty_history(frame, self.observation_config)

@@ -19,7 +19,6 @@ from .config import (
     TrainConfig,
     UpperBodyConfig,
 )
-from .controllers import Controllers
 from .env import DT_S, LmoEnv
 from .policy import BundlePolicy
 
@@ -99,21 +98,11 @@ def run(scenario: Scenario, policy: BundlePolicy, spec: RobotSpec, clips: np.nda
         key: [] for key in ("position", "yaw", "height", "com", "share", "rms", "power")
     }
     limit = env._effort
-    nothing = torch.zeros(n, env.num_actions)
-    controllers = Controllers(policy.bundle, spec, n)
-    controllers.reset(env.measured, env.start_height_m)
-    columns = env._driven_columns.numpy()
-    driven = env._driven.numpy()
     for k in range(steps):
-        made = controllers.step(env.measured, env.commands, policy.section.ramp.goal_speed)
-        env.set_points = torch.from_numpy(made.position + made.feedforward / made.stiffness).float()
-        kp = made.stiffness * env.draw.kp_scale.numpy()[:, driven]
-        env.robot.set_gains(columns, kp, made.damping * env.draw.kd_scale.numpy()[:, driven])
+        actions = policy(env.get_observations()["policy"])
         if scenario.schedule is not None:
             env.commands = _as_commands(scenario.schedule((k + 1) * DT_S, n))
-        _, _, done, _ = env.step(nothing)
-        if done.any():
-            controllers.reset(env.measured, env.start_height_m, done.nonzero()[:, 0].numpy())
+        _, _, done, _ = env.step(actions)
         fell |= done
         torque = torch.from_numpy(env.robot.force[:, env._driven_columns.numpy()].copy())
         speed = env.speed[:, env._driven]

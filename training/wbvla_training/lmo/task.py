@@ -17,12 +17,13 @@ from .config import CommandConfig
 NETWORK_FILE = "policy.onnx"
 ACTION_SCALE_RAD = 0.25
 ACTION_CLIP = 6.0
-# Captures start early: a push of 0.5 m/s turns the body at about 0.65 rad/s, and 9 degrees are the limit of ankle balance.
+# Captures start early: a push of 0.5 m/s at the centre of mass turns the body about the ankles at 0.7 rad/s, and each
+# 0.1 s of waiting lengthens the step that catches it by half. 9 degrees are the limit of ankle balance.
 GAIT = GaitConfig(
     frequency_hz=1.7,
     lift_m=0.07,
     lead_foot="direction",
-    capture_rate_rad_s=0.75,
+    capture_rate_rad_s=0.5,
     capture_tilt=0.16,
     capture_steps=36,
 )
@@ -36,8 +37,8 @@ def _table(robot: str) -> PostureTable:
 def lmo_section(robot: str, spec: RobotSpec, command: CommandConfig) -> LmoSection:
     """The section of the bundle that a training with these commands ends in.
 
-    Ten frames of leg odometry tell the policy its own velocity, five of the IMU and three of joints and actions its
-    delays and what pushes it."""
+    Ten frames of leg odometry tell the policy its own velocity, the mean over a second its drift, five frames of the IMU and
+    three of joints and actions what pushes it and how late it acts."""
     driven = spec.lmo_index
     return LmoSection(
         network=NETWORK_FILE,
@@ -55,6 +56,7 @@ def lmo_section(robot: str, spec: RobotSpec, command: CommandConfig) -> LmoSecti
             Term("angular_velocity", scale=0.25, history=5),
             Term("gravity", history=5),
             Term("odometry", scale=2.0, history=10),
+            Term("slow_odometry", scale=4.0),
             Term("joint_position", history=3),
             Term("joint_velocity", scale=0.05, history=3),
             Term("last_action", history=3),
