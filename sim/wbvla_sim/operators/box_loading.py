@@ -4,18 +4,19 @@ the cart and puts it down. The box is held by friction alone."""
 from __future__ import annotations
 
 import enum
+from dataclasses import replace
 
 import numpy as np
 from wbvla_core.robot_spec import RobotSpec
 from wbvla_core.rotations import matrix_from_quaternion
 from wbvla_core.timing import NS_PER_S
 from wbvla_core.types import RobotState
-from wbvla_teleop.devices.scripted import ObjectPose, View
+from wbvla_teleop.devices.scripted import View
 from wbvla_teleop.frame import TeleopFrame
 
 from wbvla_sim import cart
 from wbvla_sim.operators.two_hands import Hold, Reach, TwoHands
-from wbvla_sim.operators.walk import Pose2, Walker, pose2
+from wbvla_sim.operators.walk import Journey, Pose2, WalkConfig, pose2, stand_before
 from wbvla_sim.scene_parts import BOX_SIZE_M, PLATFORM_HALF_M
 from wbvla_sim.tasks.box_cart_scene import BOX, CART, PLATFORM, PLATFORM_GAP_M
 from wbvla_sim.tasks.sentences import parse_box_loading
@@ -36,12 +37,14 @@ HEIGHT_SPEED_M_S = 0.07
 GRASP_ABOVE_M = 0.01
 LIFT_M = 0.07
 CARRY_M = np.array([0.33, 0.0, 0.87])
-PLACE_GAP_M = 0.16
+PLACE_GAP_M = 0.13
 """From the pelvis to the edge of the deck."""
 INSIDE_M = 0.03
 """From the edge of the deck to the near side of the box."""
 DECK_M = cart.DECK_HEIGHT_M + 0.5 * BOX_SIZE_M[2]
 """Height of the middle of a box on the deck."""
+
+WALK = WalkConfig(tolerance=(0.04, 0.05, np.radians(6.0)))
 
 
 class Phase(enum.Enum):
@@ -84,7 +87,7 @@ class BoxLoadingOperator:
         """Do what ``sentence`` says from now on. Raises ValueError."""
         parse_box_loading(sentence)
         self._hands = TwoHands(self._spec, PALM_M, FINGERS_DOWN_RAD, INWARD_RAD)
-        self._walker = Walker()
+        self._walker = Journey(WALK)
         self._height_m = self._height_goal_m = self._spec.nominal_height_m
         self._last_ns = 0
         self._there_ns: int | None = None
@@ -147,8 +150,13 @@ class BoxLoadingOperator:
             Phase.RETREAT: self._spec.nominal_height_m,
         }
         self._height_goal_m = heights.get(phase, self._height_goal_m)
+        if phase is Phase.LIFT:
+            assert self._hands.hold is not None
+            self._lifted = replace(
+                self._hands.hold, centre_m=self._hands.hold.centre_m + np.array([0.0, 0.0, LIFT_M])
+            )
         if phase is Phase.CARRY:
-            self._walker = Walker()
+            self._walker = Journey(WALK)
 
     def _goal(self, view: View) -> Hold:
         """Where the hands belong in this phase."""
@@ -157,21 +165,14 @@ class BoxLoadingOperator:
         pressed = HALF_M - SQUEEZE_M
         if phase in (Phase.RAISE, Phase.SQUAT):
             return ready
-        if phase in (Phase.BESIDE, Phase.SQUEEZE, Phase.LIFT):
+        if phase in (Phase.BESIDE, Phase.SQUEEZE):
             box = view.objects[BOX]
-            above = GRASP_ABOVE_M
-            if phase is Phase.LIFT:
-                top = view.objects[PLATFORM].position_m
-                assert self._hands.hold is not None
-                return Hold(
-                    np.array([*self._hands.hold.centre_m[:2], self._lift_from_m + LIFT_M]),
-                    pressed,
-                    self._hands.hold.yaw_rad,
-                )
-            centre = level.see(box.position_m) + [0.0, 0.0, above]
-            self._lift_from_m = float(centre[2])
+            centre = level.see(box.position_m)
+            centre[2] += GRASP_ABOVE_M
             gap = HALF_M + CLEAR_M if phase is Phase.BESIDE else pressed
             return Hold(centre, gap, level.see_yaw(box.quaternion_wxyz, 1))
+        if phase is Phase.LIFT:
+            return self._lifted
         if phase is Phase.RISE:
             return Hold(CARRY_M, pressed)
         return self._goal_at_cart(view, pressed)
@@ -196,16 +197,9 @@ class BoxLoadingOperator:
         platform, box = view.objects[PLATFORM], view.objects[BOX]
         turn = matrix_from_quaternion(platform.quaternion_wxyz)
         aside = float((turn.T @ (box.position_m - platform.position_m))[1])
-        return _stand_before(platform, -PLATFORM_HALF_M[0] - PLATFORM_GAP_M, aside)
+        return stand_before(platform, -PLATFORM_HALF_M[0] - PLATFORM_GAP_M, aside)
 
     @staticmethod
     def before_cart(view: View) -> Pose2:
         """Where the pelvis shall be for loading: in the middle before the deck."""
-        return _stand_before(view.objects[CART], -cart.DECK_HALF_M[0] - PLACE_GAP_M, 0.0)
-
-
-def _stand_before(thing: ObjectPose, ahead_m: float, aside_m: float) -> Pose2:
-    """A pose in the frame of ``thing``, facing as it does."""
-    turn = matrix_from_quaternion(thing.quaternion_wxyz)
-    place = thing.position_m + turn @ np.array([ahead_m, aside_m, 0.0])
-    return Pose2(float(place[0]), float(place[1]), pose2(thing.position_m, thing.quaternion_wxyz).yaw_rad)
+        return stand_before(view.objects[CART], -cart.DECK_HALF_M[0] - PLACE_GAP_M, 0.0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from wbvla_core.timing import NS_PER_S
+from wbvla_teleop.devices.scripted import ObjectPose
 
 AXES = ("ahead", "aside", "turn")
 
@@ -33,6 +34,13 @@ def pose2(position_m: np.ndarray, quaternion_wxyz: np.ndarray) -> Pose2:
     w, x, y, z = quaternion_wxyz
     yaw = math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
     return Pose2(float(position_m[0]), float(position_m[1]), yaw)
+
+
+def stand_before(thing: ObjectPose, ahead_m: float, aside_m: float) -> Pose2:
+    """The floor pose at (``ahead_m``, ``aside_m`` to the left) in the frame of ``thing``, facing as it does."""
+    there = pose2(thing.position_m, thing.quaternion_wxyz)
+    c, s = math.cos(there.yaw_rad), math.sin(there.yaw_rad)
+    return Pose2(there.x_m + c * ahead_m - s * aside_m, there.y_m + s * ahead_m + c * aside_m, there.yaw_rad)
 
 
 @dataclass(frozen=True)
@@ -130,3 +138,35 @@ class Walker:
         if now_ns == then_ns:
             return np.zeros(3)
         return -before.seen_from(here) * NS_PER_S / (now_ns - then_ns)
+
+
+class Journey:
+    """Walks to a goal facing the way it goes, and turns to the goal's heading only there. The way is the straight one
+    from where it began; a goal that is near or nearly ahead is walked to at once."""
+
+    def __init__(self, config: WalkConfig | None = None) -> None:
+        self.config = config or WalkConfig()
+        self._way_rad: float | None = None
+        self._walker: Walker | None = None
+        self._turning = False
+
+    @property
+    def arrived(self) -> bool:
+        """It stands where it shall."""
+        return self._turning and self._walker is not None and self._walker.arrived
+
+    def flags(self, here: Pose2, goal: Pose2, now_ns: int) -> tuple[int, int, int]:
+        """What to do at ``here``; once per tick."""
+        if self._walker is None:
+            self._walker = Walker(self.config)
+            dx, dy = goal.x_m - here.x_m, goal.y_m - here.y_m
+            self._way_rad = math.atan2(dy, dx)
+            off = abs(Pose2(0.0, 0.0, goal.yaw_rad).seen_from(Pose2(0.0, 0.0, self._way_rad))[2])
+            self._turning = math.hypot(dx, dy) < 2.0 * self.config.far_m or off < self.config.lost_rad
+        if self._turning:
+            return self._walker.flags(here, goal, now_ns)
+        assert self._way_rad is not None
+        flags = self._walker.flags(here, Pose2(goal.x_m, goal.y_m, self._way_rad), now_ns)
+        if self._walker.arrived:
+            self._turning, self._walker = True, Walker(self.config)
+        return flags

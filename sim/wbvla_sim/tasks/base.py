@@ -53,7 +53,8 @@ class Task:
 
     ``sentence`` of (compiled scene, seed), ``judge`` of (compiled scene, robot, sentence): both raise ValueError
     for what is not theirs. ``operator`` is ``module:Class`` of the scripted operator, ``lmo`` the locomotion bundle
-    it needs.
+    it needs. ``swapped`` of (compiled scene, sentence) asks for another thing in the same scene: a policy that listens
+    must fail by it.
     """
 
     name: str
@@ -64,13 +65,14 @@ class Task:
     judge: Callable[[mujoco.MjModel, RobotSpec, str], Judge]
     operator: str
     lmo: str = "lmo/x2"
+    swapped: Callable[[mujoco.MjModel, str], str] | None = None
 
 
 def tasks() -> dict[str, Task]:
     """All tasks by name."""
-    from wbvla_sim.tasks import reach_table
+    from wbvla_sim.tasks import box_loading, cart_pushing, reach_table
 
-    return {task.name: task for task in reach_table.TASKS}
+    return {task.name: task for part in (reach_table, box_loading, cart_pushing) for task in part.TASKS}
 
 
 def find_task(name: str) -> Task:

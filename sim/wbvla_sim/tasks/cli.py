@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -59,6 +60,8 @@ class Collect:
     """With --graph: namespace of the robot; another one than a graph that runs already."""
     operator_name: str = "script"
     """Who shows it; kept in the bags."""
+    film: Path | None = None
+    """In lock-step: folder for a film of each trial."""
     robot: str = "x2_ultra"
     """Robot spec, by name or path."""
     json: Path | None = None
@@ -69,7 +72,9 @@ class Collect:
 class Eval:
     """Run trials and count successes; nothing is recorded.
 
-    wbvla task eval --task reach_table --policy operator --trials 50 --json operator.json"""
+    wbvla task eval --task box_loading --policy operator --trials 50 --json operator.json
+    wbvla task eval --task cart_pushing --policy operator --trials 10 --graph
+    wbvla task eval --task reach_table --policy vla/reach_table --trials 50 --swap-sentence"""
 
     task: str
     """Name of the task; see 'wbvla task list'."""
@@ -77,8 +82,20 @@ class Eval:
     """'operator' for the scripted one, or a VLA bundle (by kind/name or path) that follows the sentence."""
     trials: int = 50
     """Number of trials, one for each seed."""
-    seed: int = 1000
+    first_seed: Annotated[int, tyro.conf.arg(aliases=["--seed"])] = 1000
     """Seed of the first trial; those from 1000 on are never collected from."""
+    blind: bool = False
+    """In lock-step: show the policy black pictures; it should fail."""
+    swap_sentence: bool = False
+    """In lock-step: ask for the other thing in the scene, and judge by the task's own sentence; it should fail."""
+    sentence: str | None = None
+    """In lock-step: tell the robot this instead of the task's sentence; the task's judge stays."""
+    film: Path | None = None
+    """In lock-step: folder for a film of each trial."""
+    graph: bool = False
+    """On the running graph, in real time."""
+    namespace: str = "wbvla"
+    """With --graph: namespace of the robot; another one than a graph that runs already."""
     lmo: str | None = None
     """Locomotion bundle; default: the task's."""
     robot: str = "x2_ultra"
@@ -122,12 +139,12 @@ def _collect(call: Collect, console: Console) -> int:
     call.out.mkdir(parents=True, exist_ok=True)
     lmo = call.lmo or task.lmo
     if call.graph:
-        from wbvla_sim.tasks.graph_collect import GraphOptions, collect_on_graph
+        from wbvla_sim.tasks.graph_collect import GraphOptions, run_all_on_graph
 
         options = GraphOptions(
             call.device, lmo, call.out, call.operator_name, call.robot, call.discard_last, call.namespace
         )
-        results = collect_on_graph(task, spec, options, _seeds(call.seed, call.episodes), console)
+        results = run_all_on_graph(task, spec, options, _seeds(call.seed, call.episodes), console)
         return account(task, results, call.json, console)
     folders = {seed: episode_folder(call.out, task.name, seed) for seed in _seeds(call.seed, call.episodes)}
     left = [seed for seed, folder in folders.items() if folder is not None]
@@ -143,6 +160,7 @@ def _collect(call: Collect, console: Console) -> int:
             bag=folders[seed],
             operator_name=call.operator_name,
             camera=call.camera,
+            film=_film(call.film, task, seed),
         )
 
     return account(task, _run(left, one, console), call.json, console)
@@ -151,12 +169,45 @@ def _collect(call: Collect, console: Console) -> int:
 def _eval(call: Eval, console: Console) -> int:
     if call.trials < 1:
         raise ValueError(f"--trials {call.trials}: expected 1 or more")
+    if call.policy == OPERATOR and (call.blind or call.swap_sentence):
+        raise ValueError("--blind and --swap-sentence are for policies; give --policy BUNDLE")
+    if call.sentence is not None and call.swap_sentence:
+        raise ValueError("--sentence and --swap-sentence exclude each other")
     task, spec = find_task(call.task), RobotSpec.load(call.robot)
+    lmo = call.lmo or task.lmo
+    if call.graph:
+        if call.film is not None or call.sentence is not None or call.blind or call.swap_sentence:
+            raise ValueError(
+                "--film, --sentence, --blind and --swap-sentence need lock-step; leave --graph out"
+            )
+        from wbvla_sim.tasks.graph_collect import GraphOptions, run_all_on_graph
+
+        with tempfile.TemporaryDirectory() as log:
+            options = GraphOptions(
+                "scripted",
+                lmo,
+                Path(log),
+                "",
+                call.robot,
+                namespace=call.namespace,
+                policy=call.policy,
+                record=False,
+            )
+            results = run_all_on_graph(task, spec, options, _seeds(call.first_seed, call.trials), console)
+        return account(task, results, call.json, console)
 
     def one(seed: int) -> TrialResult:
-        return run_trial(spec, task, seed, lmo=call.lmo or task.lmo, policy=call.policy)
+        film = _film(call.film, task, seed)
+        return run_trial(
+            spec, task, seed, lmo=lmo, policy=call.policy, sentence=call.sentence, film=film, blind=call.blind,
+            swap=call.swap_sentence,
+        )  # fmt: skip
 
-    return account(task, _run(_seeds(call.seed, call.trials), one, console), call.json, console)
+    return account(task, _run(_seeds(call.first_seed, call.trials), one, console), call.json, console)
+
+
+def _film(folder: Path | None, task: Task, seed: int) -> Path | None:
+    return None if folder is None else folder / f"{task.name}_{seed:05d}.mp4"
 
 
 def _seeds(first: int, count: int) -> list[int]:
@@ -187,12 +238,15 @@ def account(task: Task, results: list[TrialResult], file: Path | None, console: 
     good = sum(result.verdict.success for result in results)
     low, high = wilson(good, len(results))
     virtual_s, wall_s = (sum(getattr(result, name) for result in results) for name in ("virtual_s", "wall_s"))
+    names = dict.fromkeys(name for result in results for name in result.verdict.subgoals)
+    subgoals = {name: sum(result.verdict.subgoals.get(name, False) for result in results) for name in names}
     summary = {
         "task": task.name,
         "trials": len(results),
         "successes": good,
         "success_rate": good / len(results) if results else 0.0,
         "confidence_95": [low, high],
+        "subgoals": subgoals,
         "falls": sum(result.verdict.reason == "the robot fell" for result in results),
         "mean_success_s": _mean([result.verdict.time_s for result in results if result.verdict.success]),
         "times_real_time": virtual_s / wall_s if wall_s else 0.0,
@@ -206,6 +260,9 @@ def account(task: Task, results: list[TrialResult], file: Path | None, console: 
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     if results:
+        parts = ", ".join(f"{name} {count}" for name, count in subgoals.items()) if len(subgoals) > 1 else ""
+        if parts:
+            console.print(f"subgoals of {len(results)}: {parts}")
         console.print(
             f"{task.name}: {good} of {len(results)} succeeded "
             f"({summary['success_rate']:.0%}, 95 % interval {low:.0%} to {high:.0%}), "

@@ -1,5 +1,5 @@
-"""Collects on the running graph, in real time: launches it, and runs one trial after the other through the
-teleoperation node and the recorder."""
+"""Trials on the running graph, in real time: launches it, and runs one after the other, recorded through teleoperation
+node and recorder, or only judged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import rclpy
 from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 from wbvla_core.robot_spec import RobotSpec
-from wbvla_core.types import State
+from wbvla_core.types import Source, State
 from wbvla_teleop.devices.scripted import REST
 from wbvla_teleop.frame import EPISODE_DISCARD, EPISODE_START, EPISODE_STOP
 
@@ -23,11 +23,11 @@ from wbvla_msgs.msg import EpisodeStatus
 from wbvla_sim.script import ScriptError
 from wbvla_sim.tasks.base import Outcome, Task, Verdict
 from wbvla_sim.tasks.gamepad_node import ImitatedGamepad
-from wbvla_sim.tasks.lockstep_trial import AFTER_S, TrialResult
+from wbvla_sim.tasks.lockstep_trial import AFTER_S, OPERATOR, TrialResult
 from wbvla_sim.tasks.referee import Referee
 from wbvla_sim.tasks.supervisor import Supervisor
 
-NODES = ("sim_node", "driver", "lmo_node", "teleop_node", "recorder")
+NODES = ("sim_node", "driver", "lmo_node")
 LOWER_M, LOWER_SPEED_M_S = 0.16, 0.2
 """The robot hangs 10 cm above the floor; the rope is then 6 cm slack."""
 SETTLE_S = 1.0
@@ -36,7 +36,8 @@ SETTLE_S = 1.0
 @dataclass(frozen=True)
 class GraphOptions:
     """How to run: ``device`` scripted or joy, ``lmo`` bundle, ``out`` folder for bags, who operates, which robot;
-    ``discard_last``: the last episode is discarded although it may be good."""
+    ``discard_last``: the last episode is discarded although it may be good. ``policy``: a VLA bundle instead of the
+    operator; ``record`` False: nothing is recorded."""
 
     device: str
     lmo: str
@@ -45,17 +46,21 @@ class GraphOptions:
     robot: str
     discard_last: bool = False
     namespace: str = "wbvla"
+    policy: str = OPERATOR
+    record: bool = True
 
 
 def launch_arguments(task: Task, options: GraphOptions, seed: int) -> dict[str, str]:
-    """Arguments of the launch file for collecting."""
+    """Arguments of the launch file."""
+    by_operator = options.policy == OPERATOR
     return {
         "sim": "true",
         "scene": task.scene,
         "seed": str(seed),
         "lmo": options.lmo,
-        "teleop": options.device,
-        "record": "ready",
+        "teleop": options.device if by_operator else "",
+        "record": "ready" if options.record else "false",
+        **({} if by_operator else {"vla": options.policy}),
         "bag_dir": str(options.out.resolve()),
         "operator": options.operator_name,
         "namespace": options.namespace,
@@ -63,7 +68,7 @@ def launch_arguments(task: Task, options: GraphOptions, seed: int) -> dict[str, 
     }
 
 
-def collect_on_graph(
+def run_all_on_graph(
     task: Task, spec: RobotSpec, options: GraphOptions, seeds: list[int], console: Console
 ) -> list[TrialResult]:
     """One trial for each seed; bags get names by time. Raises ScriptError when the graph fails."""
@@ -90,11 +95,19 @@ def collect_on_graph(
         stack.callback(rclpy.try_shutdown)
         supervisor = Supervisor(options.namespace, alive)
         stack.callback(supervisor.close)
-        supervisor.wait_for_nodes(NODES)
+        by_operator = options.policy == OPERATOR
+        nodes = (
+            *NODES,
+            "teleop_node" if by_operator else "vla_node",
+            *(["recorder"] if options.record else []),
+        )
+        supervisor.wait_for_nodes(nodes)
         referee = Referee(options.namespace, spec)
         stack.callback(referee.close)
         scribe: Scribe = ServiceScribe(supervisor, options.operator_name)
-        if options.device == "joy":
+        if not options.record:
+            scribe = Teller(supervisor, vla=not by_operator)
+        elif options.device == "joy":
             scribe = GamepadScribe(supervisor, ImitatedGamepad(supervisor.node, spec, task.operator))
         for seed in seeds:
             keep = not (options.discard_last and seed == seeds[-1])
@@ -144,7 +157,8 @@ def run_on_graph(
     else:
         scribe.discard(verdict.reason if not verdict.success else "not to be kept")
     end_s = time.monotonic()
-    return TrialResult(seed, sentence, verdict, out / name, end_s - start_s, end_s - begin_s)
+    bag = out / name if name else None
+    return TrialResult(seed, sentence, verdict, bag, end_s - start_s, end_s - begin_s)
 
 
 class Scribe(Protocol):
@@ -175,6 +189,25 @@ class ServiceScribe:
 
     def discard(self, reason: str) -> None:
         self._supervisor.call("discard_episode", reason=reason)
+
+
+class Teller:
+    """Records nothing: tells the sentence, and gives a VLA the authority."""
+
+    def __init__(self, supervisor: Supervisor, vla: bool) -> None:
+        self._supervisor, self._vla = supervisor, vla
+
+    def start(self, sentence: str) -> str:
+        self._supervisor.instruct(sentence)
+        if self._vla:
+            self._supervisor.call("set_authority", source=int(Source.VLA))
+        return ""
+
+    def stop(self, verdict: Verdict) -> None:
+        self._supervisor.instruct(REST)
+
+    def discard(self, reason: str) -> None:
+        self._supervisor.instruct(REST)
 
 
 class GamepadScribe:

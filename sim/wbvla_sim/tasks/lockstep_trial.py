@@ -22,11 +22,13 @@ from wbvla_sim.script import Release, ScriptError, Unhook, Wait, play
 from wbvla_sim.tasks.base import Judge, Outcome, Task, Verdict
 from wbvla_sim.tasks.collect import INTERRUPTED
 from wbvla_sim.tasks.lockstep_bag import LockStepBag
+from wbvla_sim.tasks.trial_film import TrialFilm
 from wbvla_sim.tasks.truth import view_of
 from wbvla_sim.world import build_world
 
 CAMERA = "head_cam"
 OPERATOR = "operator"
+ANY_OPERATOR = "wbvla_sim.operators.by_sentence:OperatorBySentence"
 LOOK_MS = 5
 STEP_MS = 20
 AFTER_S = 0.6
@@ -91,11 +93,16 @@ def run_trial(
     bag: Path | None = None,
     operator_name: str = "script",
     camera: bool = True,
+    sentence: str | None = None,
+    film: Path | None = None,
+    blind: bool = False,
+    swap: bool = False,
 ) -> TrialResult:
     """One trial of ``task`` by the scripted operator or by a VLA bundle ``policy``.
 
     With ``bag`` (a folder that does not exist yet) it is recorded, pictures included when ``camera``; a failed
-    trial's episode is discarded. Raises ValueError, BundleError or BagError."""
+    trial's episode is discarded. ``film`` is an MP4 file to write. ``sentence`` tells the robot something else than the
+    judge looks for; ``swap`` lets the task choose what. ``blind``: the policy sees black pictures. Raises ValueError, BundleError or BagError."""
     begin_s = time.monotonic()
     objects = build_world(spec, task.scene, seed).movables
     world = assemble(
@@ -108,27 +115,34 @@ def run_trial(
         plant_config=PlantConfig(clearance_m=0.005),
         timing=Timing(teleop_period=STEP_MS),
     )
-    sentence = task.sentence(world.plant.model, seed)
-    judge = task.judge(world.plant.model, spec, sentence)
+    asked = task.sentence(world.plant.model, seed)
+    judge = task.judge(world.plant.model, spec, asked)
+    if swap:
+        if task.swapped is None:
+            raise ValueError(f"task {task.name} has no other thing to ask for")
+        sentence = task.swapped(world.plant.model, asked)
+    sentence = sentence or asked
     try:
         play((Wait(0.3), Release(), Unhook(), Wait(1.0)), LockStepStage(world))
     except ScriptError as error:
         verdict = Verdict(Outcome.FAILED, f"did not stand up: {error}", 0.0)
         return TrialResult(seed, sentence, verdict, None, 0.0, time.monotonic() - begin_s)
-    seeing = policy != OPERATOR or (bag is not None and camera)
+    seeing = (policy != OPERATOR and not blind) or (bag is not None and camera)
     eyes = HeadCamera(spec, CAMERA) if seeing else None
     world.picture = eyes or world.picture
     recorder = None
     if bag is not None:
         recorder = LockStepBag(world, bag.parent, objects, CAMERA)
         recorder.start(bag.name, sentence, operator_name)
+    movie = None if film is None else TrialFilm(film, world.plant)
     try:
         if world.vla is None:
-            LockStepTeleop(world, task.operator, objects).device.instruct(sentence)
+            operator = task.operator if sentence == asked else ANY_OPERATOR
+            LockStepTeleop(world, operator, objects).device.instruct(sentence)
         else:
             world.vla.set_instruction(sentence, world.now_ns)
             world.driver.set_authority(Source.VLA, world.now_ns)
-        verdict = _watch(world, judge, recorder)
+        verdict = _watch(world, judge, recorder, movie)
         if recorder is not None:
             world.run_ms(round(AFTER_S * 1000))
             messages = recorder.stop(verdict.success, verdict.reason)
@@ -141,18 +155,24 @@ def run_trial(
     finally:
         if eyes is not None:
             eyes.close()
+        if movie is not None:
+            movie.close()
     count = sum(messages.values()) if recorder is not None else 0
     virtual_s = (world.now_ns - EPOCH_NS) / 1e9
     return TrialResult(seed, sentence, verdict, bag, virtual_s, time.monotonic() - begin_s, count)
 
 
-def _watch(world: LockStep, judge: Judge, recorder: LockStepBag | None) -> Verdict:
+def _watch(
+    world: LockStep, judge: Judge, recorder: LockStepBag | None, movie: TrialFilm | None = None
+) -> Verdict:
     """Run until the judge, or the driver's giving up, ends the trial."""
     start_ns = world.now_ns
     while True:
         world.run_ms(LOOK_MS)
         if recorder is not None and (world.now_ns - start_ns) // MS % STEP_MS == 0:
             recorder.truth(world.now_ns)
+        if movie is not None:
+            movie.look(world.plant, world.now_ns)
         fell = world.plant.truth.fell
         verdict = judge.look(world.plant.data, (world.now_ns - start_ns) / 1e9, fell)
         if verdict.over:

@@ -11,6 +11,7 @@ from wbvla_core.robot_spec import RobotSpec
 
 from wbvla_sim.scene_parts import BALL_COLOURS
 from wbvla_sim.tasks.base import Outcome, Task, Verdict
+from wbvla_sim.tasks.contacts import hand_geoms
 
 HANDS = ("left", "right")
 _SENTENCE = re.compile(r"touch the (\w+) ball with (?:your|the) (\w+) hand\.?", re.IGNORECASE)
@@ -52,6 +53,15 @@ def near_hand(model: mujoco.MjModel, seed: int) -> str:
     return sentence_of(colour, "left" if side > 0 else "right")
 
 
+def other_ball(model: mujoco.MjModel, sentence: str) -> str:
+    """The same instruction for the other ball of the scene. Raises ValueError when there is none."""
+    colour, hand = parse_sentence(sentence)
+    others = [ball for ball in balls_of(model) if ball != colour]
+    if not others:
+        raise ValueError(f"the scene has no ball but the {colour} one")
+    return sentence_of(others[0], hand)
+
+
 def _some(model: mujoco.MjModel) -> list[str]:
     balls = balls_of(model)
     if not balls:
@@ -74,7 +84,7 @@ class TouchJudge:
         self._side = {
             geom: side
             for hand, side in zip(spec.hands, HANDS, strict=True)
-            for geom in _hand_geoms(model, hand.link)
+            for geom in hand_geoms(model, hand.link)
         }
         self._start_s: float | None = None
         self._last: Verdict | None = None
@@ -117,13 +127,6 @@ class TouchJudge:
         return found
 
 
-def _hand_geoms(model: mujoco.MjModel, link: str) -> list[int]:
-    """Geoms of a hand: its mount and the fingers on it."""
-    bodies = {model.body(link).id}
-    bodies |= {i for i in range(model.nbody) if int(model.body_parentid[i]) in bodies}
-    return [i for i in range(model.ngeom) if int(model.geom_bodyid[i]) in bodies]
-
-
 def _judge(time_limit_s: float, model: mujoco.MjModel, spec: RobotSpec, sentence: str) -> TouchJudge:
     return TouchJudge(model, spec, sentence, time_limit_s)
 
@@ -138,6 +141,7 @@ TASKS = (
         any_hand,
         partial(_judge, 60.0),
         _OPERATOR,
+        swapped=other_ball,
     ),
     Task(
         "reach_table_near",
@@ -148,5 +152,6 @@ TASKS = (
         partial(_judge, 20.0),
         _OPERATOR,
         lmo="lmo/stand",
+        swapped=other_ball,
     ),
 )

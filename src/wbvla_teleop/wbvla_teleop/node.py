@@ -37,7 +37,7 @@ PARAMETERS = {
     "joystick": ("/dev/input/js0", "Device joystick: the kernel's joystick."),
     "bag": ("", "Device replay: episode to replay."),
     "operator_class": (
-        "wbvla_sim.operators.reach_table:ReachTableOperator",
+        "wbvla_sim.operators.by_sentence:OperatorBySentence",
         "Device scripted: module:Class.",
     ),
     "guard": ("", "Device that holds the deadman of replay and scripted: joy, joystick or keyboard."),
