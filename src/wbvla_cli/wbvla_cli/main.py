@@ -29,6 +29,9 @@ COMMANDS: dict[str, Command] = {
     "lmo": Command(
         "wbvla_training.lmo.cli", "train, evaluate, export and play the locomotion policy", "train"
     ),
+    "lam": Command(
+        "wbvla_training.lam.cli", "make egocentric video, train latent action models and see what they know", "train"
+    ),
     "vla": Command(
         "wbvla_training.vla.cli", "pretrain, fine-tune, evaluate and export the vision-language-action model", "train"
     ),

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as functional
 from torch import nn
 
-from wbvla_training.lam.blocks import SpaceTimeBlock, SpatialBlock
 from wbvla_training.lam.configuration import LamConfig
 from wbvla_training.lam.quantizer import Quantizer
+from wbvla_training.vision.blocks import SpaceTimeBlock, SpatialBlock
 
 
 @dataclass(frozen=True)

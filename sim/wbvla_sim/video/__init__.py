@@ -1,0 +1,1 @@
+"""Egocentric video without action labels: walking and handling, rendered in varied rooms."""
