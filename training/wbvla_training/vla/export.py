@@ -17,14 +17,14 @@ from wbvla_core.vla_bundle import FLAG_CLASSES, CodebookSection, TokenizerSectio
 from wbvla_vla_node.networks import Outputs, StagedNetworks
 
 from .errors import VlaError
-from .files import Vla, without_sources
+from .files import PARTS_FILE, Vla, parts_text, without_sources
 from .modeling import VlaModel
 from .processing import TOKENIZER_FILE
 
 TOLERANCE = 1e-4
 """Largest difference between torch and ONNX in the normalised action, the flags' logits and the codes' confidences."""
 FILES = {"vision": "vision.onnx", "language": "language.onnx", "decoder": "decoder.onnx"}
-WEIGHTS, MODEL = "model.safetensors", "model.json"
+WEIGHTS, MODEL, PARTS = "model.safetensors", "model.json", PARTS_FILE
 OPSET = 18
 
 
@@ -68,6 +68,7 @@ def export(vla: Vla, folder: Path, name: str, with_weights: bool = True) -> Expo
             {n: p.detach().half().contiguous() for n, p in model.named_parameters()}
         )
         files[MODEL] = dump(to_json(without_sources(config))).encode()
+        files[PARTS] = parts_text(model).encode()
     section = VlaSection(
         networks=FILES,
         weights=WEIGHTS if with_weights else "",

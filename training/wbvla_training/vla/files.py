@@ -1,8 +1,10 @@
-"""A trained VLA's folder: ``config.json``, ``processor.json``, ``tokenizer.json``, ``model.safetensors``."""
+"""A trained VLA's folder: ``config.json``, ``parts.json`` (the shapes of its parts), ``processor.json``,
+``tokenizer.json``, ``model.safetensors``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,9 +17,10 @@ from wbvla_core.vla_bundle import FLAG_ACTIONS, VELOCITY_ACTIONS, StatisticsSect
 from .configuration import CONFIG_FILE, VlaConfig
 from .errors import VlaError
 from .modeling import VlaModel
+from .parts import Parts, parts_of
 from .processing import ProcessorFile, VlaProcessor, new_tokenizer
 
-WEIGHTS_FILE = "model.safetensors"
+WEIGHTS_FILE, PARTS_FILE = "model.safetensors", "parts.json"
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def save_vla(folder: Path, vla: Vla, weights: dict[str, torch.Tensor] | None = N
     folder.mkdir(parents=True, exist_ok=True)
     vla.config.save(folder)
     vla.processor.save(folder)
+    (folder / PARTS_FILE).write_text(parts_text(vla.model), encoding="utf-8")
     found = weights if weights is not None else weights_of(vla.model)
     part = folder / (WEIGHTS_FILE + ".part")
     save_file({name: tensor.detach().contiguous().cpu() for name, tensor in found.items()}, part)
@@ -71,10 +75,27 @@ def load_vla(folder: str | Path, device: str = "cpu") -> Vla:
             f"has {config.image.width} px and {config.language.length}; copy the whole checkpoint again"
         )
     # Its own weights follow, so the parts are only made, not loaded.
-    model = VlaModel(without_sources(config), processor.tokenizer.size, processor.tokenizer.pad, about.state_names,
-                     len(about.action_names))  # fmt: skip
+    model = VlaModel(
+        without_sources(config), processor.tokenizer.size, processor.tokenizer.pad, about.state_names,
+        len(about.action_names), read_parts(folder / PARTS_FILE),
+    )  # fmt: skip
     load_weights(model, folder / WEIGHTS_FILE)
     return Vla(config, processor, model.to(device).eval())
+
+
+def parts_text(model: VlaModel) -> str:
+    """Content of ``parts.json``."""
+    return json.dumps(parts_of(model.vision.dinov2, model.vision.siglip, model.language), indent=1) + "\n"
+
+
+def read_parts(file: Path) -> Parts:
+    """Read ``parts.json``; raises VlaError."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise VlaError(
+            f"{file}: shapes of the model's parts cannot be read ({error}); copy the whole folder again"
+        ) from None
 
 
 def weights_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -107,8 +128,6 @@ def load_weights(model: torch.nn.Module, file: Path) -> None:
 
 def without_sources(config: VlaConfig) -> VlaConfig:
     """The same sizes, nothing to be fetched."""
-    from dataclasses import replace
-
     parts = {name: replace(getattr(config, name), source="") for name in ("dinov2", "siglip", "language")}
     return replace(config, **parts)
 

@@ -6,22 +6,14 @@ Built from the parts of ``transformers``, so that published weights of any of th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import (
-    Dinov2Config,
-    Dinov2Model,
-    LlamaConfig,
-    LlamaForCausalLM,
-    SiglipVisionConfig,
-    SiglipVisionModel,
-)
 
 from .configuration import EncoderConfig, VlaConfig
 from .decoders import Decoded, ExecutionDecoder
 from .errors import VlaError
+from .parts import Parts, dinov2_part, language_part, siglip_part
 
 
 @dataclass(frozen=True)
@@ -37,11 +29,11 @@ class Reading:
 class FusedVision(nn.Module):
     """DINOv2 and SigLIP look at the same patches; their features are put side by side."""
 
-    def __init__(self, config: VlaConfig) -> None:
+    def __init__(self, config: VlaConfig, parts: Parts | None) -> None:
         super().__init__()
         self.layers = (config.dinov2.layer, config.siglip.layer)
-        self.dinov2 = _dinov2(config.dinov2, config.image.width)
-        self.siglip = _siglip(config.siglip, config.image.width)
+        self.dinov2 = dinov2_part(config, parts)
+        self.siglip = siglip_part(config, parts)
         for name, encoder in (("dinov2", config.dinov2), ("siglip", config.siglip)):
             shift, scale = _rescale(config, encoder)
             self.register_buffer(f"{name}_shift", shift, persistent=False)
@@ -64,16 +56,23 @@ class FusedVision(nn.Module):
 
 
 class VlaModel(nn.Module):
-    """See the module. ``vocabulary``: tokens of the tokenizer; after them come the codes of each codebook, then one
-    token for each place of a code."""
+    """See the module. ``vocabulary``: tokens of the tokenizer; after them (and what else the language model has) come
+    the codes of each codebook, then one token for each place of a code. ``parts``: shapes of a saved model's parts,
+    whose weights follow; without them they are made, or loaded from their source."""
 
     def __init__(
-        self, config: VlaConfig, vocabulary: int, pad: int, state_names: tuple[str, ...], actions: int
+        self,
+        config: VlaConfig,
+        vocabulary: int,
+        pad: int,
+        state_names: tuple[str, ...],
+        actions: int,
+        parts: Parts | None = None,
     ) -> None:
         super().__init__()
         self.config, self.pad = config, pad
-        self.vision = FusedVision(config)
-        self.language = _llama(config, vocabulary)
+        self.vision = FusedVision(config, parts)
+        self.language = language_part(config, vocabulary, parts)
         width = self.language.config.hidden_size
         seen = self.vision.width
         self.projector = nn.Sequential(
@@ -83,7 +82,7 @@ class VlaModel(nn.Module):
             nn.GELU(),
             nn.Linear(width, width),
         )
-        begin, self.ranges = vocabulary, {}
+        begin, self.ranges = self._begin(vocabulary, parts is not None), {}
         for name, book in config.codebooks.items():
             self.ranges[name] = (begin, begin + book.codes)
             begin += book.codes
@@ -183,6 +182,12 @@ class VlaModel(nn.Module):
         ]
         return torch.tensor(begins, device=device)
 
+    def _begin(self, vocabulary: int, saved: bool) -> int:
+        """The first token after those of the language model."""
+        rows = self.language.get_input_embeddings().num_embeddings
+        extra = sum(book.codes + book.tokens for book in self.config.codebooks.values())
+        return rows - extra if saved else max(vocabulary, rows)
+
     def _resize(self, size: int) -> None:
         if self.language.get_input_embeddings().num_embeddings != size:
             self.language.resize_token_embeddings(size, mean_resizing=False)
@@ -198,71 +203,3 @@ def _rescale(config: VlaConfig, encoder: EncoderConfig) -> tuple[torch.Tensor, t
     mean, std = torch.tensor(config.image.mean), torch.tensor(config.image.std)
     own_mean, own_std = torch.tensor(encoder.mean), torch.tensor(encoder.std)
     return ((mean - own_mean) / own_std)[None, :, None, None], (std / own_std)[None, :, None, None]
-
-
-def _dinov2(encoder: EncoderConfig, size: int) -> nn.Module:
-    if encoder.source:
-        from transformers import AutoModel
-
-        return _loaded(AutoModel, encoder.source, "DINOv2")
-    return Dinov2Model(
-        Dinov2Config(
-            hidden_size=encoder.width,
-            num_hidden_layers=encoder.depth,
-            num_attention_heads=encoder.heads,
-            mlp_ratio=encoder.mlp // encoder.width,
-            image_size=size,
-            patch_size=encoder.patch,
-        )
-    )
-
-
-def _siglip(encoder: EncoderConfig, size: int) -> nn.Module:
-    if encoder.source:
-        return _loaded(SiglipVisionModel, encoder.source, "SigLIP")
-    return SiglipVisionModel(
-        SiglipVisionConfig(
-            hidden_size=encoder.width,
-            num_hidden_layers=encoder.depth,
-            num_attention_heads=encoder.heads,
-            intermediate_size=encoder.mlp,
-            image_size=size,
-            patch_size=encoder.patch,
-            vision_use_head=False,
-        )
-    )
-
-
-def _llama(config: VlaConfig, vocabulary: int) -> LlamaForCausalLM:
-    language = config.language
-    if language.source:
-        return _loaded(LlamaForCausalLM, language.source, "Llama")
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=vocabulary,
-            hidden_size=language.width,
-            num_hidden_layers=language.depth,
-            num_attention_heads=language.heads,
-            intermediate_size=language.mlp,
-            max_position_embeddings=2048,
-            tie_word_embeddings=True,
-        )
-    )
-
-
-def _loaded(cls, source: str, what: str):
-    """Published weights from a folder or by hub name; a missing weight is an error, not a random number."""
-    try:
-        model, account = cls.from_pretrained(source, output_loading_info=True, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        hint = (
-            ""
-            if Path(source).exists()
-            else "; give a folder with config.json and model.safetensors, or a hub name"
-        )
-        raise VlaError(f"{what} cannot be loaded from '{source}' ({reason}){hint}") from None
-    missing = sorted(account["missing_keys"])
-    if missing:
-        raise VlaError(f"{what} from '{source}' lacks {len(missing)} weights, the first is {missing[0]}")
-    return model

@@ -13,7 +13,7 @@ from wbvla_vla_node.networks import Outputs, chosen
 
 from .configuration import VlaConfig
 from .errors import VlaError
-from .files import load_weights, without_sources
+from .files import PARTS_FILE, load_weights, read_parts, without_sources
 from .modeling import VlaModel
 
 
@@ -39,8 +39,10 @@ class TorchNetworks:
                         "export the bundle again"
                     )
             tokenizer = load_tokenizer(bundle.file(section.tokenizer.file), section.tokenizer.kind)
-            model = VlaModel(without_sources(config), tokenizer.size, tokenizer.pad, section.state_names,
-                             len(section.action_names))  # fmt: skip
+            model = VlaModel(
+                without_sources(config), tokenizer.size, tokenizer.pad, section.state_names, len(section.action_names),
+                read_parts(bundle.file(PARTS_FILE)),
+            )  # fmt: skip
             load_weights(model, weights)
         except (VlaError, TokenizerError) as error:
             raise BundleError(str(error)) from None
