@@ -166,7 +166,7 @@ def test_what_the_box_witness_sees_of_the_scene():
     first = witness.look(data, 0.0, False)
     assert first.rests_on == {"platform"} and not first.hands and first.lifted_m == 0.0
     cart = data.body("cart")
-    put_box(model, data, cart.xpos + [0.0, 0.0, DECK_HEIGHT_M + 0.0999])
+    put_box(model, data, cart.xpos + np.array([0.0, 0.0, DECK_HEIGHT_M + 0.0999]))
     loaded = witness.look(data, 1.0, False)
     assert loaded.rests_on == {"deck"} and np.hypot(*loaded.on_deck_m) < 1e-6 and loaded.tilt_rad < 0.01
     assert box_loading.is_loaded(loaded)
@@ -214,4 +214,6 @@ def test_both_tasks_look_alike_until_the_sentence_is_said():
     box, cart = find_task("box_loading"), find_task("cart_pushing")
     assert box.scene == cart.scene
     model, _ = at_home()
-    assert box.sentence(model, 3) != cart.sentence(model, 3)
+    sentence = box.sentence(model, 3)
+    assert sentence != cart.sentence(model, 3) == box.swapped(model, sentence)
+    assert cart.swapped(model, cart.sentence(model, 3)) == sentence

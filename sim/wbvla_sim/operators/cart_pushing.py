@@ -36,13 +36,16 @@ class Phase(enum.Enum):
     RAISE = "raising the hands"
     REACH = "reaching for the grips"
     CLOSE = "closing the claws"
+    MISSED = "drawing back: a claw holds nothing"
     PUSH = "pushing"
     STAND = "standing"
     OPEN = "opening the claws"
     DONE = "done"
 
 
-_NEXT = dict(zip(Phase, [*Phase][1:], strict=False))
+_NEXT = {**dict(zip(Phase, [*Phase][1:], strict=False)), Phase.CLOSE: Phase.PUSH, Phase.MISSED: Phase.WALK}
+HELD_OPENING = (0.1, 0.8)
+"""Between these a claw that was told to close is around something."""
 _DWELL_S = {Phase.REACH: 0.4, Phase.CLOSE: 1.0, Phase.STAND: 1.5, Phase.OPEN: 0.6}
 
 
@@ -83,12 +86,17 @@ class CartPushingOperator:
             flags = self._walk(view, now_ns)
         elif self.phase is Phase.PUSH:
             flags = self._push(view)
-        elif self.phase in (Phase.RAISE, Phase.REACH):
+        elif self.phase in (Phase.RAISE, Phase.REACH, Phase.MISSED):
             self._wait(self._hands.move(self._goal(view), Reach(0.25), dt_s), now_ns)
             wrists = self._hands.wrists()
         else:
             self._wait(True, now_ns)
-        open_claws = self.phase in (Phase.RAISE, Phase.REACH, Phase.OPEN, Phase.DONE)
+            low, high = HELD_OPENING
+            if self.phase is Phase.PUSH and not all(
+                low < opening < high for opening in state.gripper_opening
+            ):
+                self._enter(Phase.MISSED)
+        open_claws = self.phase not in (Phase.CLOSE, Phase.PUSH, Phase.STAND)
         opening = 1.0 if open_claws else 0.0
         return TeleopFrame(
             now_ns,
@@ -124,7 +132,7 @@ class CartPushingOperator:
 
     def _goal(self, view: View) -> Hold:
         thing, level = view.objects[CART], self._hands.level
-        if self.phase is Phase.RAISE:
+        if self.phase in (Phase.RAISE, Phase.MISSED):
             return Hold(np.array([READY_AHEAD_M, 0.0, GRIP_HEIGHT_M]), cart.GRIP_M[1])
         turn = matrix_from_quaternion(thing.quaternion_wxyz)
         middle = level.see(thing.position_m + turn @ np.array([cart.GRIP_M[0], 0.0, GRIP_HEIGHT_M]))
@@ -138,3 +146,5 @@ class CartPushingOperator:
 
     def _enter(self, phase: Phase) -> None:
         self.phase, self._there_ns = phase, None
+        if phase is Phase.WALK:
+            self._walker = Journey(WALK)

@@ -75,11 +75,14 @@ class Walker:
         self._turn = 0
         self._since_ns: int | None = None
         self._trail: list[tuple[int, Pose2]] = []
+        self.speed = np.zeros(3)
+        """Ahead and aside [m/s] and turning [rad/s], by the last looks."""
 
     def flags(self, here: Pose2, goal: Pose2, now_ns: int, good_enough: bool = False) -> tuple[int, int, int]:
         """What to do at ``here`` to come to ``goal``; it stands still when there, or where ``good_enough`` says that
         standing here will do."""
         error, speed = goal.seen_from(here), self._speed(here, now_ns)
+        self.speed = speed
         if self._since_ns is None:
             self._since_ns = now_ns - round(self.config.settle_s * NS_PER_S)
         elapsed_s = (now_ns - self._since_ns) / NS_PER_S
@@ -141,32 +144,42 @@ class Walker:
 
 
 class Journey:
-    """Walks to a goal facing the way it goes, and turns to the goal's heading only there. The way is the straight one
-    from where it began; a goal that is near or nearly ahead is walked to at once."""
+    """Walks to a goal facing the way it goes, turns to the goal's heading only there, and has arrived once it rests
+    there. The way is the straight one from where it began; a goal that is near or nearly ahead is walked to at once."""
+
+    rest_m_s, rest_s, slack = 0.04, 0.5, 1.4
+    """At rest: slower than this for this long, no further off than ``slack`` times the tolerance."""
 
     def __init__(self, config: WalkConfig | None = None) -> None:
         self.config = config or WalkConfig()
+        self.arrived = False
         self._way_rad: float | None = None
-        self._walker: Walker | None = None
+        self._walker = Walker(self.config)
         self._turning = False
-
-    @property
-    def arrived(self) -> bool:
-        """It stands where it shall."""
-        return self._turning and self._walker is not None and self._walker.arrived
+        self._slow_ns: int | None = None
 
     def flags(self, here: Pose2, goal: Pose2, now_ns: int) -> tuple[int, int, int]:
         """What to do at ``here``; once per tick."""
-        if self._walker is None:
-            self._walker = Walker(self.config)
+        if self._way_rad is None:
             dx, dy = goal.x_m - here.x_m, goal.y_m - here.y_m
             self._way_rad = math.atan2(dy, dx)
             off = abs(Pose2(0.0, 0.0, goal.yaw_rad).seen_from(Pose2(0.0, 0.0, self._way_rad))[2])
             self._turning = math.hypot(dx, dy) < 2.0 * self.config.far_m or off < self.config.lost_rad
-        if self._turning:
-            return self._walker.flags(here, goal, now_ns)
-        assert self._way_rad is not None
-        flags = self._walker.flags(here, Pose2(goal.x_m, goal.y_m, self._way_rad), now_ns)
+        leg = goal if self._turning else Pose2(goal.x_m, goal.y_m, self._way_rad)
+        flags = self._walker.flags(here, leg, now_ns)
         if self._walker.arrived:
-            self._turning, self._walker = True, Walker(self.config)
+            flags = (0, 0, 0)
+            if not self._turning:
+                self._turning, self._walker = True, Walker(self.config)
+            else:
+                self._rest(here, goal, now_ns)
         return flags
+
+    def _rest(self, here: Pose2, goal: Pose2, now_ns: int) -> None:
+        moves = float(np.abs(self._walker.speed).max()) > self.rest_m_s
+        if self._slow_ns is None or moves:
+            self._slow_ns = now_ns
+        if np.any(np.abs(goal.seen_from(here)) > self.slack * np.array(self.config.tolerance)) and not moves:
+            self._walker, self._slow_ns = Walker(self.config), None
+        elif now_ns - self._slow_ns >= self.rest_s * NS_PER_S:
+            self.arrived = True

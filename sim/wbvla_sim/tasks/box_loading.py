@@ -12,7 +12,7 @@ from wbvla_sim import cart
 from wbvla_sim.tasks import contacts
 from wbvla_sim.tasks.base import Outcome, Task, Verdict
 from wbvla_sim.tasks.box_cart_scene import BOX, CART, PLATFORM
-from wbvla_sim.tasks.sentences import BOX_LOADING, parse_box_loading
+from wbvla_sim.tasks.sentences import BOX_LOADING, CART_PUSHING, parse_box_loading
 from wbvla_sim.tasks.spells import Spell
 
 GRASP, LOAD = "squat_and_grasp", "rise_and_load"
@@ -151,6 +151,10 @@ class BoxLoadingJudge:
         return self._last
 
 
+def _other(model: mujoco.MjModel, sentence: str) -> str:
+    return CART_PUSHING
+
+
 def _sentence(model: mujoco.MjModel, seed: int) -> str:
     return BOX_LOADING
 
@@ -164,5 +168,6 @@ TASKS = (
         _sentence,
         BoxLoadingJudge,
         "wbvla_sim.operators.box_loading:BoxLoadingOperator",
+        swapped=_other,
     ),
 )

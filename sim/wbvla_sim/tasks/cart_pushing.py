@@ -12,7 +12,7 @@ from wbvla_sim.cart import grip_names
 from wbvla_sim.tasks import contacts
 from wbvla_sim.tasks.base import Outcome, Task, Verdict
 from wbvla_sim.tasks.box_cart_scene import BOX, CART
-from wbvla_sim.tasks.sentences import CART_PUSHING, parse_cart_pushing
+from wbvla_sim.tasks.sentences import BOX_LOADING, CART_PUSHING, parse_cart_pushing
 from wbvla_sim.tasks.spells import Spell
 
 GRAB, PUSH = "grab_handle", "push_ahead"
@@ -141,6 +141,10 @@ class CartPushingJudge:
         return self._last
 
 
+def _other(model: mujoco.MjModel, sentence: str) -> str:
+    return BOX_LOADING
+
+
 def _sentence(model: mujoco.MjModel, seed: int) -> str:
     return CART_PUSHING
 
@@ -154,5 +158,6 @@ TASKS = (
         _sentence,
         CartPushingJudge,
         "wbvla_sim.operators.cart_pushing:CartPushingOperator",
+        swapped=_other,
     ),
 )

@@ -102,7 +102,8 @@ def run_trial(
 
     With ``bag`` (a folder that does not exist yet) it is recorded, pictures included when ``camera``; a failed
     trial's episode is discarded. ``film`` is an MP4 file to write. ``sentence`` tells the robot something else than the
-    judge looks for; ``swap`` lets the task choose what. ``blind``: the policy sees black pictures. Raises ValueError, BundleError or BagError."""
+    judge looks for; ``swap`` lets the task choose what. ``blind``: the policy sees black pictures. Raises ValueError,
+    BundleError or BagError."""
     begin_s = time.monotonic()
     objects = build_world(spec, task.scene, seed).movables
     world = assemble(
