@@ -23,7 +23,7 @@ from wbvla_training.vla.configuration import CONFIG_FILE
 from wbvla_training.vla.errors import VlaError
 from wbvla_training.vla.export import TOLERANCE, export
 from wbvla_training.vla.files import WEIGHTS_FILE, load_vla, new_vla, save_vla
-from wbvla_training.vla.finetune import _with_statistics
+from wbvla_training.vla.finetune import with_statistics
 from wbvla_vla_node.bundle_policy import BundlePolicy
 from wbvla_vla_node.policy import Observation, PolicyError
 from wbvla_vla_node.torch_policy import load_torch_policy
@@ -45,7 +45,7 @@ def exported(request, examples, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     config = toy_config(**(AUTOREGRESSIVE if request.param == "autoregressive" else {}))
     rows = np.arange(len(examples))
-    vla = _with_statistics(new_vla(config), examples, rows, {"mani": "m1", "loco": "l1"})
+    vla = with_statistics(new_vla(config), examples, rows, {"mani": "m1", "loco": "l1"})
     save_vla(folder / "model", vla)
     return folder / "model", export(load_vla(folder / "model"), folder / "bundle", "toy")
 

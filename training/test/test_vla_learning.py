@@ -13,15 +13,16 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from vla_samples import ACTIONS, ROWS, toy_config, toy_examples
+from vla_samples import ACTIONS, CONTRACT, ROWS, SPEC, toy_config, toy_examples
 from wbvla_training.vla.batches import Augmentation, Batches, Part, augment
 from wbvla_training.vla.demos import pauses
 from wbvla_training.vla.errors import VlaError
 from wbvla_training.vla.evaluate import figures
 from wbvla_training.vla.files import Vla, load_vla, new_vla, save_vla
-from wbvla_training.vla.finetune import _freeze, _with_statistics
+from wbvla_training.vla.finetune import freeze, with_statistics
 from wbvla_training.vla.lora import LoraOptions, merged, with_lora
 from wbvla_training.vla.losses import LossWeights, class_weights
+from wbvla_training.vla.mirror import mirror_of, mirror_pictures, mirror_sentence
 from wbvla_training.vla.pretrain import code_losses
 from wbvla_training.vla.trainer import LOG_FILE, Schedule, Trainer, run_about
 
@@ -37,7 +38,7 @@ def examples(tmp_path_factory):
 
 def begin(examples, config=None) -> Vla:
     rows = np.arange(len(examples))
-    return _with_statistics(new_vla(config or toy_config()), examples, rows, {"mani": "m1", "loco": "l1"})
+    return with_statistics(new_vla(config or toy_config()), examples, rows, {"mani": "m1", "loco": "l1"})
 
 
 def trainer_of(vla, examples, out, schedule=SCHEDULE, module=None, augmentation=None) -> Trainer:
@@ -107,7 +108,7 @@ def test_another_run_is_not_gone_on_with(examples, tmp_path):
 def test_frozen_backbone_trains_the_decoder_only_and_lora_merges_into_plain_weights(examples, tmp_path):
     vla = begin(examples)
     start = {name: p.detach().clone() for name, p in vla.model.named_parameters()}
-    _freeze(vla.model)
+    freeze(vla.model)
     trainer = trainer_of(vla, examples, tmp_path / "frozen", replace(SCHEDULE, steps=2))
     trainer.run()
     moved = {n.split(".")[0] for n, p in vla.model.named_parameters() if not torch.equal(p, start[n])}
@@ -189,3 +190,29 @@ def test_pictures_vary_but_named_colours_stay_apart():
         direction = varied / np.linalg.norm(varied, axis=1, keepdims=True)
         nearest = (direction @ (others / np.linalg.norm(others, axis=1, keepdims=True)).T).argmax(axis=1)
         assert (others[nearest] == colour).all()
+
+
+def test_mirror_image_of_a_demonstration_is_the_mirrored_robots():
+    names = CONTRACT.features["action"].names
+    action = np.zeros((1, 1, 20), np.float32)
+    for name, value in (
+        ("left_shoulder_roll_joint", 0.3),
+        ("left_elbow_joint", -1.0),
+        ("s_y", 1.0),
+        ("s_x", 1.0),
+    ):
+        action[..., names.index(name)] = value
+    turned = dict(zip(names, mirror_of(names, SPEC)(action)[0, 0].tolist(), strict=True))
+    assert (
+        turned["right_shoulder_roll_joint"] == pytest.approx(-0.3)
+        and turned["left_shoulder_roll_joint"] == 0.0
+    )
+    assert turned["right_elbow_joint"] == -1.0 and (turned["s_x"], turned["s_y"]) == (1.0, -1.0)
+    states = CONTRACT.features["observation.state"].names
+    twice = mirror_of(states, SPEC)
+    values = np.arange(36, dtype=np.float32)
+    assert np.array_equal(twice(twice(values)), values)
+    assert mirror_sentence("Touch the ball with your LEFT hand") == "Touch the ball with your right hand"
+    picture = np.zeros((1, 4, 6, 3), np.uint8)
+    picture[:, :, 1] = 9
+    assert mirror_pictures(picture, 1)[0, 0, :, 0].tolist() == [0, 0, 0, 9, 0, 0]

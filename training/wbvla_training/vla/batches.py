@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from wbvla_core.robot_spec import RobotSpec
 
 from .errors import VlaError
-from .examples import SCENE_MEAN, SCENE_STD, Examples, mix
+from .examples import SCENE_MEAN, SCENE_NAMES, SCENE_STD, Examples, mix
 from .losses import Batch
+from .mirror import mirror_of, mirror_pictures, mirror_sentence
 from .processing import VlaProcessor
 
 FLAG_TO_CLASS = 1
@@ -21,13 +23,16 @@ FLAG_TO_CLASS = 1
 class Augmentation:
     """Of pictures, in training. ``shift_px``: moved by up to this (small: where things are is what is learned);
     ``brightness``, ``contrast``: factors 1 +- this; ``tint``: of each colour channel, too little to confuse named
-    colours; ``noise``: of 0..1; ``state_noise`` is the decoder's."""
+    colours; ``noise``: of 0..1; ``mirror``: share of the examples shown with left and right exchanged (they have no codes
+    then), ``mirror_shift_px`` because the camera is not quite in the middle. Noise on states is the decoder's."""
 
     shift_px: int = 1
     brightness: float = 0.2
     contrast: float = 0.15
     tint: float = 0.05
     noise: float = 0.02
+    mirror: float = 0.5
+    mirror_shift_px: int = 1
 
 
 @dataclass(frozen=True)
@@ -56,43 +61,64 @@ class Batches:
         if any(len(part.rows) == 0 for part in parts):
             raise VlaError("a part of the training data has no examples; give more episodes or clips")
         self._tokens = [np.stack([processor.tokens(s) for s in part.examples.sentences]) for part in parts]
+        self._mirrored = [
+            np.stack([processor.tokens(mirror_sentence(s)) for s in part.examples.sentences])
+            for part in parts
+        ]
+        about = processor.about
+        spec = RobotSpec.load(about.robot)
+        self._state, self._action = mirror_of(about.state_names, spec), mirror_of(about.action_names, spec)
+        self._scene = mirror_of(SCENE_NAMES, spec)
 
     def draw(self, step: int, micro: int = 0, rank: int = 0) -> Batch:
         """The batch of a step."""
         rng = np.random.default_rng((self._seed, step, micro, rank))
         chosen = mix(rng, [len(p.rows) for p in self._parts], [p.share for p in self._parts], self._batch)
-        drawn = [
-            self._take(part, tokens, part.rows[np.sort(rows)], rng)
-            for part, tokens, rows in zip(self._parts, self._tokens, chosen, strict=True)
-            if len(rows)
-        ]
+        drawn = []
+        for i, rows in enumerate(chosen):
+            rows = self._parts[i].rows[np.sort(rows)]
+            turned = rng.random(len(rows)) < (self._augmentation.mirror if self._augmentation else 0.0)
+            drawn += [
+                self._take(i, rows[which], rng, mirror)
+                for mirror, which in ((False, ~turned), (True, turned))
+            ]
         return Batch(**{name: torch.cat([getattr(b, name) for b in drawn]) for name in drawn[0].__dict__})
 
-    def take(self, rows: np.ndarray, part: int = 0) -> Batch:
-        """Given examples of a part, as they are."""
-        return self._take(self._parts[part], self._tokens[part], rows, None)
+    def take(self, rows: np.ndarray, part: int = 0, pictures: bool = True) -> Batch:
+        """Given examples of a part, as they are; without ``pictures`` there are none of them in the batch."""
+        return self._take(part, rows, None, False, pictures)
 
     def _take(
-        self, part: Part, tokens: np.ndarray, rows: np.ndarray, rng: np.random.Generator | None
+        self,
+        part: int,
+        rows: np.ndarray,
+        rng: np.random.Generator | None,
+        mirror: bool,
+        pictures: bool = True,
     ) -> Batch:
-        examples, processor = part.examples, self._processor
-        small = np.asarray(examples.pictures[rows])
-        if rng is not None and self._augmentation is not None:
-            small = augment(small, self._augmentation, rng)
-        action = np.asarray(examples.action[rows])
+        """Examples ``rows``, varied by ``rng``, as their mirror image when ``mirror``."""
+        examples, processor, augmentation = self._parts[part].examples, self._processor, self._augmentation
+        small = np.asarray(examples.pictures[rows if pictures else rows[:0]])
+        state, action = np.asarray(examples.state[rows]), np.asarray(examples.action[rows])
+        scene, codes = np.asarray(examples.scene[rows]), np.asarray(examples.codes[rows], np.int64)
+        tokens = self._tokens[part]
+        if mirror and augmentation is not None:
+            small = mirror_pictures(small, augmentation.mirror_shift_px)
+            state, action, scene = self._state(state), self._action(action), self._scene(scene)
+            codes, tokens = np.full_like(codes, -1), self._mirrored[part]
+        if rng is not None and augmentation is not None and len(small):
+            small = augment(small, augmentation, rng)
         flags = np.where(
             np.isnan(action[..., -4:-1]), -100, np.rint(np.nan_to_num(action[..., -4:-1])) + FLAG_TO_CLASS
         )
-        state = np.nan_to_num(processor.state(examples.state[rows]))
-        codes = np.asarray(examples.codes[rows], np.int64)
         return Batch(
             image=processor.pictures(small),
             tokens=torch.from_numpy(tokens[examples.sentence[rows]]),
-            state=torch.from_numpy(state),
+            state=torch.from_numpy(np.nan_to_num(processor.state(state))),
             action=torch.from_numpy(processor.action(action)),
             flags=torch.from_numpy(flags.astype(np.int64)),
             progress=torch.from_numpy(np.array(examples.progress[rows])),
-            scene=torch.from_numpy((examples.scene[rows] - SCENE_MEAN) / SCENE_STD),
+            scene=torch.from_numpy((scene - SCENE_MEAN) / SCENE_STD),
             codes=torch.from_numpy(np.where(codes < 0, -100, codes)),
         )
 

@@ -1,4 +1,4 @@
-"""``wbvla vla pretrain|finetune|eval|export|pictures``."""
+"""``wbvla vla pretrain|finetune|eval|export|pictures|scaling``."""
 
 from __future__ import annotations
 
@@ -159,20 +159,45 @@ class Pictures:
     config: str = "tiny"
 
 
-COMMANDS = (Pretrain, Finetune, Eval, Export, Pictures)
+@dataclass
+class Scaling:
+    """Decoders on frozen models at several numbers of episodes, as figures and a plot.
+
+    wbvla vla scaling --data runs/reach_table/data --models with=runs/vla/pre without=runs/vla/plain --out runs/scaling
+    """
+
+    data: Path
+    """LeRobot dataset."""
+    models: tuple[str, ...]
+    """Pretrained VLAs, each as NAME=FOLDER."""
+    out: Path
+    """Folder for scaling.json and scaling.png."""
+    counts: tuple[int, ...] = (25, 50, 135)
+    """Numbers of episodes to learn from."""
+    steps: int = 1500
+    """Steps of each decoder."""
+    held_out: float = 0.1
+    cache: Path | None = None
+    """Folder of prepared pictures; default OUT/cache."""
+    lams: tyro.conf.OmitArgPrefixes[Lams] = field(default_factory=Lams)
+
+
 Command = (
     Annotated[Pretrain, tyro.conf.subcommand("pretrain")]
     | Annotated[Finetune, tyro.conf.subcommand("finetune")]
     | Annotated[Eval, tyro.conf.subcommand("eval")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Pictures, tyro.conf.subcommand("pictures")]
+    | Annotated[Scaling, tyro.conf.subcommand("scaling")]
 )
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one subcommand; returns the exit code."""
     command = tyro.cli(Command, prog="wbvla vla", description=__doc__, args=argv)  # type: ignore[call-overload]
-    handlers = {Pretrain: _pretrain, Finetune: _finetune, Eval: _eval, Export: _export, Pictures: _pictures}
+    handlers = {
+        Pretrain: _pretrain, Finetune: _finetune, Eval: _eval, Export: _export, Pictures: _pictures, Scaling: _scaling,
+    }  # fmt: skip
     try:
         return handlers[type(command)](command, Console(stderr=True))
     except KeyboardInterrupt:
@@ -241,6 +266,27 @@ def _pictures(a: Pictures, console: Console) -> int:
         preset(a.config), a.out / "grounding", a.count, say=lambda t: console.print(t, highlight=False)
     )
     print(f"{a.out}: {len(made)} pictures")
+    return 0
+
+
+def _scaling(a: Scaling, console: Console) -> int:
+    import torch
+
+    from .scaling import ScalingOptions, plot, scaling
+
+    torch.set_num_threads(1)
+    models = {name: Path(folder) for name, mark, folder in (text.partition("=") for text in a.models) if mark}
+    if len(models) != len(a.models):
+        raise VlaError("--models: give each as NAME=FOLDER")
+    options = ScalingOptions(
+        dataset=a.data, models=models, counts=a.counts, steps=a.steps, held_out=a.held_out
+    )
+    cache = a.cache or a.out / "cache"
+    found = scaling(options, cache, _labellers(a.lams), lambda text: console.print(text, highlight=False))
+    a.out.mkdir(parents=True, exist_ok=True)
+    (a.out / "scaling.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    plot(found, a.out / "scaling.png")
+    print(f"{a.out}: scaling.json, scaling.png")
     return 0
 
 

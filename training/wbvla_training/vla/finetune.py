@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +76,7 @@ def finetune(
     examples = demo_examples(options.dataset, vla.config, cache / "demos", labellers, options.pause_s, say)
     learned, _ = split(examples, options.held_out, options.episodes)
     rows = examples.where(learned)
-    vla = _with_statistics(
+    vla = with_statistics(
         vla, examples, rows, {n: labeller.codebook_hash for n, labeller in labellers.items()}
     )
     parts = [Part(examples, rows, 1.0 - (options.pictures_share if options.pictures else 0.0))]
@@ -92,9 +92,10 @@ def finetune(
     if options.mode == "lora":
         module = with_lora(vla.model, options.lora)
     elif options.mode == "frozen":
-        _freeze(vla.model)
+        freeze(vla.model)
     about = run_about(schedule, what="finetune", mode=options.mode, config=vla.config.name, start=str(options.start or ""),
-                      sources=[part.examples.source for part in parts], episodes=sorted(learned))  # fmt: skip
+                      sources=[part.examples.source for part in parts], episodes=sorted(learned),
+                      augmentation=asdict(options.augmentation), weights=asdict(options.weights))  # fmt: skip
     trainer = Trainer(
         module, batches.draw, code_losses(options.weights, classes), schedule, options.out, about
     )
@@ -123,7 +124,7 @@ def split(examples: Examples, held_out: float, episodes: int = 0) -> tuple[list[
     return sorted(int(numbers[i]) for i in order), [int(numbers[i]) for i in kept]
 
 
-def _with_statistics(vla: Vla, examples: Examples, rows: np.ndarray, hashes: dict[str, str]) -> Vla:
+def with_statistics(vla: Vla, examples: Examples, rows: np.ndarray, hashes: dict[str, str]) -> Vla:
     """The model with statistics of its training data, and the hashes of the codes that it learns now."""
     state = statistics_of(np.asarray(examples.state[rows]))
     action = np.asarray(examples.action[rows])
@@ -137,6 +138,7 @@ def _with_statistics(vla: Vla, examples: Examples, rows: np.ndarray, hashes: dic
     return replace(vla, config=vla.config.with_hashes(hashes), processor=replace(vla.processor, about=about))
 
 
-def _freeze(model: torch.nn.Module) -> None:
+def freeze(model: torch.nn.Module) -> None:
+    """Only the execution decoder wants gradients."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith("decoder."))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +75,8 @@ def pretrain(
         schedule,
         options.out,
         run_about(schedule, what="pretrain", config=vla.config.name, start=str(options.start or ""),
-                  sources=[e.source for e, _ in parts]),
+                  sources=[e.source for e, _ in parts], augmentation=asdict(options.augmentation),
+                  weights=asdict(options.weights)),
     )  # fmt: skip
     resumed = trainer.resume()
     if resumed:
