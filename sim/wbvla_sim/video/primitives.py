@@ -56,23 +56,24 @@ def draw_script(
     """Segments lasting ``seconds`` (least, most) together, and how low the wearer is at their begin [m]."""
     primitives = rng.permutation(PRIMITIVES)
     script: list[Segment] = []
-    low = float(primitives[0] == "stand_up")
-    lowered = low
+    begin_m = domain.fall_m if primitives[0] == "stand_up" else 0.0
+    lowered_m = begin_m
     for name in primitives:
-        if (name == "squat_down" and lowered) or (name == "stand_up" and not lowered):
+        if (name == "squat_down" and lowered_m > 0.0) or (name == "stand_up" and lowered_m == 0.0):
             continue
-        segment = _draw(rng, domain, str(name))
+        segment = _draw(rng, domain, str(name), lowered_m)
         total = segment.seconds + sum(s.seconds for s in script)
         if total > seconds[1]:
             continue
         script.append(segment)
-        lowered += {"squat_down": 1.0, "stand_up": -1.0}.get(segment.primitive, 0.0)
+        if segment.up_m_s:
+            lowered_m = -segment.up_m_s * segment.seconds if segment.up_m_s < 0.0 else 0.0
         if total >= seconds[0]:
             break
-    return script, low * domain.fall_m
+    return script, begin_m
 
 
-def _draw(rng: np.random.Generator, domain: Domain, name: str) -> Segment:
+def _draw(rng: np.random.Generator, domain: Domain, name: str, lowered_m: float) -> Segment:
     seconds = float(rng.uniform(2.0, 3.0))
     side = 1.0 if rng.random() < 0.5 else -1.0
     pace = 1.2 if domain is PERSON else 1.0
@@ -88,8 +89,9 @@ def _draw(rng: np.random.Generator, domain: Domain, name: str) -> Segment:
         return Segment(name, seconds, turn_rad_s=side * rng.uniform(0.3, 0.8))
     if name in ("squat_down", "stand_up"):
         seconds = float(rng.uniform(1.6, 2.4))
-        fall = domain.fall_m * (rng.uniform(0.75, 1.0) if name == "squat_down" else 1.0)
-        return Segment(name, seconds, up_m_s=fall / seconds * (-1.0 if name == "squat_down" else 1.0))
+        if name == "stand_up":
+            return Segment(name, seconds, up_m_s=lowered_m / seconds)
+        return Segment(name, seconds, up_m_s=-domain.fall_m * rng.uniform(0.75, 1.0) / seconds)
     return Segment("stop_ready", seconds)
 
 
