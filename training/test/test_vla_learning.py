@@ -24,6 +24,7 @@ from wbvla_training.vla.lora import LoraOptions, merged, with_lora
 from wbvla_training.vla.losses import LossWeights, class_weights
 from wbvla_training.vla.mirror import mirror_of, mirror_pictures, mirror_sentence
 from wbvla_training.vla.pretrain import code_losses
+from wbvla_training.vla.scaling import ScalingOptions, plot, read_all, train_decoder
 from wbvla_training.vla.trainer import LOG_FILE, Schedule, Trainer, run_about
 
 SCHEDULE = Schedule(
@@ -216,3 +217,21 @@ def test_mirror_image_of_a_demonstration_is_the_mirrored_robots():
     picture = np.zeros((1, 4, 6, 3), np.uint8)
     picture[:, :, 1] = 9
     assert mirror_pictures(picture, 1)[0, 0, :, 0].tolist() == [0, 0, 0, 9, 0, 0]
+
+
+def test_decoders_on_cached_states_learn_and_leave_the_rest_alone(examples, tmp_path):
+    vla = begin(examples)
+    start = {n: p.detach().clone() for n, p in vla.model.named_parameters() if not n.startswith("decoder.")}
+    rows = np.arange(len(examples))
+    before = figures(vla, examples, rows)
+    options = ScalingOptions(Path("unused"), {}, steps=60, batch=32, lr=3e-3)
+    trained = train_decoder(vla, examples, rows, read_all(vla, examples), options)
+    after = figures(trained, examples, rows)
+    assert after["arm_error_rad"] < before["arm_error_rad"]
+    assert after["height_error_m"] < before["height_error_m"]
+    assert all(torch.equal(p, start[n]) for n, p in trained.model.named_parameters() if n in start)
+    plot(
+        {"with": {"25": before, "50": after}, "without": {"25": before, "50": before}},
+        tmp_path / "scaling.png",
+    )
+    assert (tmp_path / "scaling.png").stat().st_size > 5000

@@ -216,7 +216,9 @@ def _pretrain(a: Pretrain, console: Console) -> int:
         out=a.out, config=a.config, start=a.start, videos=tuple(_video(text) for text in a.videos), pictures=a.pictures,
         pictures_share=a.pictures_share, cache=a.cache, sources={n: s for n, s in sources.items() if s},
     )  # fmt: skip
-    last = pretrain(options, _schedule(a.run, a.config, tuning=False), _labellers(a.lams), console)
+    last = pretrain(
+        options, _schedule(a.run, _large(a.config, a.start), tuning=False), _labellers(a.lams), console
+    )
     return _said(a.out, last)
 
 
@@ -229,7 +231,9 @@ def _finetune(a: Finetune, console: Console) -> int:
         pause_s=a.pause_s, pictures=a.pictures, pictures_share=a.pictures_share, cache=a.cache,
         lora=LoraOptions(rank=a.rank, alpha=max(1, a.rank // 2)),
     )  # fmt: skip
-    last = finetune(options, _schedule(a.run, a.config, tuning=True), _labellers(a.lams), console)
+    last = finetune(
+        options, _schedule(a.run, _large(a.config, a.start), tuning=True), _labellers(a.lams), console
+    )
     return _said(a.out, last)
 
 
@@ -290,10 +294,17 @@ def _scaling(a: Scaling, console: Console) -> int:
     return 0
 
 
-def _schedule(run: Run, config: str, tuning: bool):
+def _large(config: str, start: Path | None) -> bool:
+    """Whether the model is of the paper's kind, by whose values it is then trained."""
+    from .configuration import CONFIG_FILE, VlaConfig, preset
+
+    found = VlaConfig.load(start / CONFIG_FILE) if start is not None else preset(config)
+    return found.language.width >= 1024
+
+
+def _schedule(run: Run, large: bool, tuning: bool):
     from .trainer import Schedule
 
-    large = config == "paper"
     steps = (10_000 if tuning else 20_000) if large else 3000
     batch = (8 if tuning else 128) if large else 64
     rate = (5e-5 if tuning else 2e-5) if large else 1e-3

@@ -59,12 +59,12 @@ def scaling(
         )
         _, kept = split(examples, options.held_out)
         say(f"{name}: hidden states of {len(examples)} examples")
-        states = _read_all(vla, examples)
+        states = read_all(vla, examples)
         found[name] = {}
         for count in options.counts:
             learned, _ = split(examples, options.held_out, count)
             rows = examples.where(learned)
-            trained = _train(with_statistics(vla, examples, rows, {}), examples, rows, states, options)
+            trained = train_decoder(with_statistics(vla, examples, rows, {}), examples, rows, states, options)
             result = figures(trained, examples, examples.where(kept))
             found[name][str(count)] = result
             say(
@@ -99,7 +99,7 @@ def plot(found: dict[str, dict[str, dict]], file: Path) -> None:
     pyplot.close(figure)
 
 
-def _read_all(vla: Vla, examples: Examples) -> _Cached:
+def read_all(vla: Vla, examples: Examples) -> _Cached:
     """Hidden states of every example's code and picture tokens, as the frozen model reads them."""
     batches = Batches([Part(examples, np.arange(len(examples)), 1.0)], vla.processor, _CHUNK, 0, None)
     hidden, visual = [], []
@@ -112,7 +112,9 @@ def _read_all(vla: Vla, examples: Examples) -> _Cached:
     return _Cached(np.concatenate(hidden), np.concatenate(visual))
 
 
-def _train(vla: Vla, examples: Examples, rows: np.ndarray, states: _Cached, options: ScalingOptions) -> Vla:
+def train_decoder(
+    vla: Vla, examples: Examples, rows: np.ndarray, states: _Cached, options: ScalingOptions
+) -> Vla:
     """The model with a new decoder, trained on ``rows``."""
     if len(rows) == 0:
         raise VlaError("no examples to learn from")
