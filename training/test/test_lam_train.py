@@ -8,14 +8,21 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from transformers import Dinov2Config, Dinov2Model
 from wbvla_sim.video.clip import write_video
+from wbvla_training.data.bench_dataset import Quiet
+from wbvla_training.data.convert import ConvertOptions, convert
+from wbvla_training.data.samples import SampleEpisode, write_sample
+from wbvla_training.lam import files
+from wbvla_training.lam.action_probe import action_probe
 from wbvla_training.lam.cli import main
 from wbvla_training.vision.backbone import Dinov2Backbone
+from wbvla_training.vision.errors import VisionError
 from wbvla_training.vision.image import whole_picture
 
 STEPS, EVERY = 24, 8
@@ -139,3 +146,16 @@ def test_the_probe_says_what_is_missing(world, trained, tmp_path, capsys):
     assert "no motion labels" in capsys.readouterr().err
     assert main([*arguments, "--variants", "shared"]) == 2
     assert "give NAME=FOLDER" in capsys.readouterr().err
+
+
+def test_the_action_probe_reads_a_dataset_made_from_bags(world, trained, tmp_path):
+    sample = SampleEpisode(seconds=1.2, camera_hz=15.0, state_hz=200.0, pictures=8)
+    for i in range(4):
+        write_sample(tmp_path / f"bags/{i}", replace(sample, start_ns=sample.start_ns + i * 10**11))
+    convert([tmp_path / "bags"], ConvertOptions(tmp_path / "data", jobs=1), Quiet())
+    found = action_probe(files.load(trained / "model"), tmp_path / "data")
+    assert found["episodes"] == {"fitted": 3, "tested": 1} and found["pairs"] >= 3
+    for part in ("arms_r2", "locomotion_r2"):
+        assert all(np.isfinite(value) for value in found[part].values()), part
+    with pytest.raises(VisionError, match="nowhere"):
+        action_probe(files.load(trained / "model"), tmp_path / "nowhere")

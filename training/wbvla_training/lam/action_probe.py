@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from wbvla_training.data.errors import DataError
-from wbvla_training.data.reader import ACTION, STATE, EpisodeReader, split_episodes
+from wbvla_training.data.reader import EpisodeReader, split_episodes
 from wbvla_training.lam.files import Lam
 from wbvla_training.lam.linear_probe import explained, one_hot, regress
 from wbvla_training.vision.errors import VisionError
@@ -19,8 +19,8 @@ _LOCO_ACTIONS = 4
 
 
 def action_probe(lam: Lam, dataset: Path, seed: int = 0) -> dict:
-    """How much of the change of state and of the mean action within ``gap_s`` a linear map reads (R^2, unseen
-    episodes) from the codes, from the latents before quantisation, and from o_t's features alone.
+    """How much of the actions within ``gap_s`` a linear map reads (R^2, unseen episodes) from the codes, from the
+    latents before quantisation, and from o_t's features alone.
 
     ``arms`` are changes of the arm joints' targets over the gap [rad], ``locomotion`` the mean command. Raises
     VisionError when the dataset cannot be read or has fewer than four episodes.
@@ -67,9 +67,8 @@ def _collect(lam: Lam, reader: EpisodeReader, episodes: list[int]) -> tuple[torc
             later = features[np.searchsorted(needed, starts + gap)]
             latents = lam.model.latents(first, later)
             codes = one_hot(lam.model.quantizer.nearest(latents), lam.model.config.codes)
-        action = np.stack([reader[i][ACTION][0] for i in reader.indices(number)])
-        state_width = len(reader[reader.indices(number)[0]][STATE])
-        if action.shape[1] <= _LOCO_ACTIONS or not state_width:
+        action = np.stack([reader.actions(entry, frame)[0][0] for frame in range(entry.length)])
+        if action.shape[1] <= _LOCO_ACTIONS:
             raise VisionError(
                 f"{reader.index.root}: actions of {action.shape[1]} values are not those of a whole body"
             )

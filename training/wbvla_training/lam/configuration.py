@@ -15,7 +15,8 @@ class LamConfig:
     """A VQ-VAE over features of two frames ``gap_s`` apart: ``tokens`` codes out of ``codes`` each.
 
     ``patches`` P and ``feature_width`` D are the backbone's. ``residual``: the decoder adds to o_t's features
-    instead of making the future's anew. ``commitment`` is beta of the VQ loss; the codebook follows its codes
+    instead of making the future's anew. ``codes_on_patches``: the codes are also added to every patch that the decoder
+    starts from, which spares a small decoder a layer. ``commitment`` is beta of the VQ loss; the codebook follows its codes
     by an exponential average of ``ema_decay``, and a code unused for ``restart_after`` steps is placed anew.
     """
 
@@ -34,6 +35,7 @@ class LamConfig:
     ema_decay: float = 0.99
     restart_after: int = 100
     residual: bool = True
+    codes_on_patches: bool = True
 
     def __post_init__(self) -> None:
         for item in ("tokens", "codes", "dim", "width", "encoder_depth", "decoder_depth", "heads", "patches"):
@@ -88,7 +90,7 @@ _TINY = LamPreset(
 # blocks, beta 0.25, AdamW 1e-4 and 1e-2, clip 0.1, fp16, batch 512 overall; steps as in the WholeBodyVLA paper.
 _PAPER = LamPreset(
     LamConfig(tokens=4, codes=16, dim=128, width=768, encoder_depth=12, decoder_depth=12, heads=12, patches=256,
-              feature_width=768, residual=False),
+              feature_width=768, residual=False, codes_on_patches=False),
     LamTraining(steps=30_000, batch=256, learning_rate=1e-4, warmup=500, clip=0.1, cosine=False, amp="float16"),
 )  # fmt: skip
 PRESETS = {"tiny": _TINY, "paper": _PAPER}

@@ -47,6 +47,7 @@ class LatentActionModel(nn.Module):
         self.quantizer = Quantizer(config.codes, config.dim, config.ema_decay, config.restart_after)
         self.from_latent = nn.Linear(config.dim, width)
         self.code_places = nn.Parameter(0.02 * torch.randn(tokens, width))
+        self.onto_patches = nn.Linear(tokens * config.dim, width) if config.codes_on_patches else None
         self.decoder = nn.ModuleList(SpatialBlock(*sizes) for _ in range(config.decoder_depth))
         self.to_feature = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, config.feature_width))
         if config.residual:
@@ -71,6 +72,8 @@ class LatentActionModel(nn.Module):
     def decode(self, first: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
         """Predicted features [B, P, D] of the future from o_t's and code vectors [B, tokens, dim]."""
         patches = self.decoder_in(first) + self.decoder_places
+        if self.onto_patches is not None:
+            patches = patches + self.onto_patches(vectors.flatten(1)).unsqueeze(1)
         tokens = torch.cat((self.from_latent(vectors) + self.code_places, patches), 1)
         for block in self.decoder:
             tokens = block(tokens)
