@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -182,15 +184,13 @@ def _networks(model: VlaModel, vla: Vla) -> dict[str, bytes]:
 
 
 def _onnx(module: nn.Module, inputs: tuple[torch.Tensor, ...], names: list[str], outputs: list[str]) -> bytes:
-    program = torch.onnx.export(
-        module.eval(),
-        inputs,
-        input_names=names,
-        output_names=outputs,
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
+    # The exporter tells of packages that nobody here needs, and of what is deprecated inside of torch.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        program = torch.onnx.export(
+            module.eval(), inputs, input_names=names, output_names=outputs, opset_version=OPSET, dynamo=True, verbose=False
+        )  # fmt: skip
     assert program is not None
     program.optimize()
     proto = program.model_proto

@@ -63,14 +63,11 @@ class Trainer:
         self, model: torch.nn.Module, draw: Draw, losses: Losses, schedule: Schedule, out: Path, about: dict
     ) -> None:
         """``about`` identifies the run; resuming with another one is refused."""
-        self.model, self._draw, self._losses, self.schedule = (
-            model.to(schedule.device),
-            draw,
-            losses,
-            schedule,
-        )
-        self.out, self._about = out, json.loads(json.dumps(about))
+        # Which device "cuda" is follows from the process.
         self.rank, self.world = _processes(schedule.device)
+        self.model, self._draw, self._losses = model.to(schedule.device), draw, losses
+        self.schedule, self.out = schedule, out
+        self._about = json.loads(json.dumps(about))
         self._wanted = {n: p for n, p in model.named_parameters() if p.requires_grad}
         decay = [p for p in self._wanted.values() if p.ndim > 1]
         plain = [p for p in self._wanted.values() if p.ndim <= 1]
@@ -238,6 +235,8 @@ def run_about(schedule: Schedule, **more: object) -> dict:
 def _processes(device: str) -> tuple[int, int]:
     """(rank, count) of the processes that torchrun started; (0, 1) without it."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
+    if device == "cuda" and world > 1:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     if world > 1 and not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     return int(os.environ.get("RANK", "0")), world
