@@ -18,7 +18,7 @@ from wbvla_sim import cart
 from wbvla_sim.operators.two_hands import Hold, Reach, TwoHands
 from wbvla_sim.operators.walk import Journey, Pose2, WalkConfig, pose2, stand_before
 from wbvla_sim.scene_parts import BOX_SIZE_M, PLATFORM_HALF_M
-from wbvla_sim.tasks.box_cart_scene import BOX, CART, PLATFORM, PLATFORM_GAP_M
+from wbvla_sim.tasks.box_cart_scene import BOX, CART, PLATFORM
 from wbvla_sim.tasks.sentences import parse_box_loading
 
 PALM_M = (0.003, -0.043, -0.115)
@@ -30,13 +30,15 @@ CLAW_OPENING = 0.6
 HALF_M = 0.5 * BOX_SIZE_M[0]
 CLEAR_M, SQUEEZE_M = 0.055, 0.10
 """From the box's side to the palms before the grasp; and how far beyond the side they are sent: that makes the force."""
+BOX_AHEAD_M, LEAST_GAP_M = 0.275, 0.14
+"""From the pelvis to the middle of the box, and at least to the platform's edge."""
 READY_AHEAD_M, READY_ABOVE_M, READY_HALF_GAP_M = 0.17, 0.12, 0.31
 GRASP_HEIGHT_M, PLACE_HEIGHT_M = 0.52, 0.56
 """Stance heights."""
-HEIGHT_SPEED_M_S = 0.07
+HEIGHT_SPEED_M_S = 0.05
 GRASP_ABOVE_M = 0.01
-LIFT_M = 0.07
-CARRY_M = np.array([0.33, 0.0, 0.87])
+LIFT_M = 0.10
+CARRY_M = np.array([0.28, 0.0, 0.80])
 PLACE_GAP_M = 0.13
 """From the pelvis to the edge of the deck."""
 INSIDE_M = 0.03
@@ -67,10 +69,17 @@ class Phase(enum.Enum):
 
 _NEXT = dict(zip(Phase, [*Phase][1:], strict=False))
 # How long a phase stays after the hands' goal has been reached [s].
-_DWELL_S = {Phase.SQUAT: 1.0, Phase.SQUEEZE: 0.5, Phase.RISE: 0.8, Phase.OVER: 0.8, Phase.LOWER: 0.4}
+_DWELL_S = {
+    Phase.SQUAT: 1.0,
+    Phase.SQUEEZE: 0.5,
+    Phase.LIFT: 0.5,
+    Phase.RISE: 0.8,
+    Phase.OVER: 0.8,
+    Phase.LOWER: 0.4,
+}
 _REACH = {
-    Phase.LIFT: Reach(0.08),
-    Phase.RISE: Reach(0.12, turn_rad_s=0.2),
+    Phase.LIFT: Reach(0.05),
+    Phase.RISE: Reach(0.09, turn_rad_s=0.2),
     Phase.OVER: Reach(0.12, turn_rad_s=0.2),
     Phase.LOWER: Reach(0.06),
 }
@@ -193,11 +202,12 @@ class BoxLoadingOperator:
 
     @staticmethod
     def before_platform(view: View) -> Pose2:
-        """Where the pelvis shall be for the grasp: the box ahead, the platform's edge at arm's length."""
+        """Where the pelvis shall be for the grasp: the box in reach, the thighs clear of the platform."""
         platform, box = view.objects[PLATFORM], view.objects[BOX]
         turn = matrix_from_quaternion(platform.quaternion_wxyz)
-        aside = float((turn.T @ (box.position_m - platform.position_m))[1])
-        return stand_before(platform, -PLATFORM_HALF_M[0] - PLATFORM_GAP_M, aside)
+        ahead, aside = (turn.T @ (box.position_m - platform.position_m))[:2]
+        ahead = min(float(ahead) - BOX_AHEAD_M, -PLATFORM_HALF_M[0] - LEAST_GAP_M)
+        return stand_before(platform, ahead, float(aside))
 
     @staticmethod
     def before_cart(view: View) -> Pose2:

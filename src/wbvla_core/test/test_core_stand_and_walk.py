@@ -57,10 +57,10 @@ def test_only_a_bundle_that_can_walk_gets_a_stander():
     assert isinstance(with_stander(walking, SPEC), StandAndWalk)
 
 
-def leaning(pitch_rad):
-    n = SPEC.n
+def leaning(pitch_rad, rate_rad_s=0.0):
+    n, rates = SPEC.n, np.array([0.0, rate_rad_s, 0.0])
     quaternion = np.array([np.cos(0.5 * pitch_rad), 0.0, np.sin(0.5 * pitch_rad), 0.0])
-    return RobotState(0, 0, SPEC.default_rad, *np.zeros((2, n)), np.zeros(2), quaternion, *np.zeros((2, 3)))
+    return RobotState(0, 0, SPEC.default_rad, *np.zeros((2, n)), np.zeros(2), quaternion, rates, np.zeros(3))
 
 
 def test_the_lean_of_a_squat_is_no_fall_and_the_same_lean_upright_is():
@@ -70,6 +70,11 @@ def test_the_lean_of_a_squat_is_no_fall_and_the_same_lean_upright_is():
     for pitch in np.linspace(0.0, 0.23, 60):
         both.step(leaning(pitch), squat)
     assert both.height_m == pytest.approx(0.52) and not both.stepping
-    both.reset(leaning(0.0), 0.64)
-    both.step(leaning(0.23), stance)
+    both.step(leaning(0.23, rate_rad_s=0.6), squat)
+    assert not both.stepping, "a jerk while lifting"
+    both.step(leaning(0.23, rate_rad_s=1.6), squat)
     assert both.stepping
+    for lean, rate in ((0.23, 0.0), (0.0, 0.8)):
+        both.reset(leaning(0.0), 0.64)
+        both.step(leaning(lean, rate), stance)
+        assert both.stepping

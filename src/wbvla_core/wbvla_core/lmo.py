@@ -52,6 +52,8 @@ class LmoController:
         self._still = np.zeros((1, 3))
         self.stance_lean = np.zeros((1, 3))
         """What leaning on purpose adds to gravity [1, 3]; only the rest of a tilt counts as falling."""
+        self.alertness = 1.0
+        """Share of tilt and rate that counts as falling."""
         self._sequence = 0
         self._forget(spec.nominal_height_m)
 
@@ -101,8 +103,8 @@ class LmoController:
             self._intent,
             request,
             height,
-            measured.gravity - self.stance_lean,
-            measured.angular_velocity,
+            self.alertness * (measured.gravity - self.stance_lean),
+            self.alertness * measured.angular_velocity,
             section.ramp,
             section.gait,
         )

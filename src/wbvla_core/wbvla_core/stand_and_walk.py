@@ -23,6 +23,8 @@ from .types import LegWaistCommand, LocoCommand, RobotState
 from .upper_balance import UpperBalance
 
 STANDER = "lmo/stand"
+SQUAT_CALM, SQUAT_LEAN = 0.5, 0.1
+"""Upright every tilt and rate counts as falling, in a squat that leans by 6 degrees or more only half of them."""
 
 
 def with_stander(bundle: Bundle, spec: RobotSpec) -> LmoController | StandAndWalk:
@@ -93,8 +95,11 @@ class StandAndWalk:
 
     def step(self, state: RobotState, command: LocoCommand) -> LegWaistCommand:
         """Set-points, gains and feed-forward of the controller whose turn it is, or a blend."""
-        # The stander leans forward as it squats: that is no reason to step.
-        self._walker.stance_lean = self._stander.lean
+        # The stander leans forward as it squats: that is no reason to step. Nor is every jerk of a lift: down there it
+        # bears more than upright, and steps, perhaps before a table, bear less.
+        lean = self._stander.lean
+        self._walker.stance_lean = lean
+        self._walker.alertness = 1.0 - SQUAT_CALM * min(1.0, float(lean[0, 0]) / SQUAT_LEAN)
         walk = self._walker.step(state, command)
         stand = self._stander.step(state, command)
         toward = 1.0 if self._walker.stepping else 0.0
