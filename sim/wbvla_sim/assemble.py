@@ -9,7 +9,6 @@ from wbvla_core.kinematics import Kinematics
 from wbvla_core.lmo import LmoController
 from wbvla_core.paths import bundle_path
 from wbvla_core.robot_spec import RobotSpec
-from wbvla_core.stand_and_walk import StandAndWalk, with_stander
 from wbvla_driver.config import DriverConfig
 from wbvla_driver.core import DriverCore
 from wbvla_lmo_node.core import LmoConfig, LmoCore
@@ -22,7 +21,7 @@ from wbvla_sim.plant import Plant, PlantConfig
 from wbvla_sim.render import Renderer
 from wbvla_sim.world import model_builder
 
-STAND = "lmo/stand"
+LMO, LAST_RESORT = "lmo/x2", "lmo/stand"
 
 
 class HeadCamera:
@@ -48,9 +47,9 @@ class HeadCamera:
             self._renderer = None
 
 
-def controller(spec: RobotSpec, bundle: str = STAND) -> LmoController | StandAndWalk:
+def controller(spec: RobotSpec, bundle: str) -> LmoController:
     """The locomotion controller of a bundle, by name below ``models/`` or by path. Raises BundleError."""
-    return with_stander(load_bundle(bundle_path(bundle), "lmo", spec), spec)
+    return LmoController(load_bundle(bundle_path(bundle), "lmo", spec), spec)
 
 
 def assemble(
@@ -58,7 +57,7 @@ def assemble(
     *,
     task: str = "",
     seed: int = 0,
-    lmo: str = STAND,
+    lmo: str = LMO,
     vla: str | None = "vla/hold",
     camera: str | None = None,
     plant_config: PlantConfig | None = None,
@@ -72,7 +71,7 @@ def assemble(
     """
     build = model_builder(spec)
     plant = Plant(build(task, seed), spec, plant_config, seed, task=task, build=build)
-    driver = DriverCore(spec, driver_config or DriverConfig(), Kinematics(spec), controller(spec))
+    driver = DriverCore(spec, driver_config or DriverConfig(), Kinematics(spec), controller(spec, LAST_RESORT))
     core = None
     if vla is not None:
         policy = BundlePolicy.load(bundle_path(vla), spec)

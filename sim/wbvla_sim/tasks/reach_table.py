@@ -151,7 +151,6 @@ TASKS = (
         near_hand,
         partial(_judge, 20.0),
         _OPERATOR,
-        lmo="lmo/stand",
         swapped=other_ball,
     ),
 )

@@ -35,7 +35,7 @@ ARGUMENTS = {
     "scene": ("empty", None, "Simulation: scene or task to start with."),
     "seed": ("0", None, "Simulation: seed of scene and sensor noise."),
     "plant_summary": ("", None, "Simulation: file for the plant's own account (JSON) at the end."),
-    "lmo": ("lmo/stand", None, "LMO bundle, as kind/name of the shipped ones or as path."),
+    "lmo": ("lmo/x2", None, "LMO bundle, as kind/name of the shipped ones or as path."),
     "statistics_window_s": (
         "10.0",
         None,

@@ -36,7 +36,7 @@ class Arguments:
     """How long to measure."""
     json: Path | None = None
     """Write the figures to this file."""
-    bundle: str = "lmo/stand"
+    bundle: str = "lmo/x2"
     """LMO bundle that both loops run."""
     robot: str = "x2_ultra"
     """Robot spec by name or path."""

@@ -50,10 +50,6 @@ class LmoController:
         self._kp, self._kd = np.asarray(section.kp), np.asarray(section.kd)
         self._effort_limit = spec.effort_nm[self._index]
         self._still = np.zeros((1, 3))
-        self.stance_lean = np.zeros((1, 3))
-        """What leaning on purpose adds to gravity [1, 3]; only the rest of a tilt counts as falling."""
-        self.alertness = 1.0
-        """Share of tilt and rate that counts as falling."""
         self._sequence = 0
         self._forget(spec.nominal_height_m)
 
@@ -103,8 +99,8 @@ class LmoController:
             self._intent,
             request,
             height,
-            self.alertness * (measured.gravity - self.stance_lean),
-            self.alertness * measured.angular_velocity,
+            measured.gravity,
+            measured.angular_velocity,
             section.ramp,
             section.gait,
         )

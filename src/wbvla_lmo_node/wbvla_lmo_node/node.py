@@ -9,9 +9,9 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.serialization import deserialize_message
 from wbvla_core.bundle import load_bundle
 from wbvla_core.grounding import GroundedController
+from wbvla_core.lmo import LmoController
 from wbvla_core.paths import bundle_path
 from wbvla_core.robot_spec import RobotSpec
-from wbvla_core.stand_and_walk import with_stander
 from wbvla_core.timing import NS_PER_S
 from wbvla_core.types import LegWaistCommand, Reason, State
 from wbvla_ros.lifecycle import ManagedNode, Report
@@ -27,7 +27,7 @@ OUTPUT = "leg_waist_command"
 # name: (default, description)
 PARAMETERS: dict[str, tuple[Any, str]] = {
     "robot": ("x2_ultra", "Robot spec, by name or path."),
-    "bundle": ("lmo/stand", "LMO bundle: kind/name of a shipped bundle, or a path."),
+    "bundle": ("lmo/x2", "LMO bundle: kind/name of a shipped bundle, or a path."),
     "max_state_age_ms": (40.0, "With an older robot state nothing is commanded."),
     "max_command_age_ms": (200.0, "With an older locomotion command the robot comes to a stand."),
     "statistics_window_s": (10.0, "Over how long the latency percentiles of status reach, 1..600."),
@@ -66,7 +66,7 @@ class LmoNode(ManagedNode):
             )
         self._spec = RobotSpec.load(value["robot"])
         bundle = load_bundle(bundle_path(value["bundle"]), "lmo", self._spec)
-        controller = GroundedController(with_stander(bundle, self._spec), self._spec)
+        controller = GroundedController(LmoController(bundle, self._spec), self._spec)
         config = LmoConfig(
             max_state_age_ms=value["max_state_age_ms"],
             max_command_age_ms=value["max_command_age_ms"],

@@ -18,7 +18,7 @@ SETTLE_S, COMMAND_S, STOP_S = 2.0, 5.0, 10.0
 SPEED = (0.3, 0.3, 0.3)
 HEIGHTS_M = (0.66, 0.62, 0.58, 0.54, 0.50)
 LEVEL_S = 4.0
-WALK_HEIGHT_M = 0.63
+WALK_HEIGHT_M = 0.60
 
 PUSHES = replace(NOMINAL, push_speed_m_s=(0.5, 0.5), push_period_s=(4.0, 4.0))
 PAYLOAD = replace(NOMINAL, torso_payload_kg=(-5.0, 10.0), hand_payload_kg=(0.0, 1.5))

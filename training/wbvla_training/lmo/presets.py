@@ -52,7 +52,7 @@ _STAGE2 = TrainConfig(
         friction_groups=(),
     ),
     command=CommandConfig(walk_height_m=(0.56, 0.655)),
-    upper_body=UpperBodyConfig(amplitude=1.0, clip_fraction=0.6, level_gain=3.0),
+    upper_body=UpperBodyConfig(amplitude=1.5, clip_fraction=0.6, level_gain=1.5),
     randomisation=RandomisationConfig(
         friction=(0.2, 2.0),
         link_mass_scale=(0.8, 1.2),
@@ -72,8 +72,8 @@ _STAGE2 = TrainConfig(
         push_speed_m_s=(0.0, 0.8),
         push_period_s=(1.5, 5.0),
         push_level_gain=1.6,
-        hand_force_n=(0.0, 32.0),
-        hand_force_fraction=0.35,
+        hand_force_n=(0.0, 36.0),
+        hand_force_fraction=0.5,
         pulse_force_n=(0.0, 150.0),
         pulse_torque_nm=(0.0, 30.0),
         pulse_period_s=(1.0, 3.0),
@@ -90,7 +90,7 @@ _STAGE2 = TrainConfig(
         filtered_yaw_rate=2.0,
         drift=-4.0,
         yaw_drift=-1.0,
-        height_error=-8.0,
+        height_error=-20.0,
         tilt=-12.0,
         tilt_absolute=-1.5,
         action_rate=-0.06,
@@ -102,7 +102,7 @@ _STAGE2 = TrainConfig(
         stand_sway=-0.5,
         balance=-4.0,
     ),
-    curriculum=CurriculumConfig(start=0.1, step=0.015, raise_above=0.5, lower_below=0.33),
+    curriculum=CurriculumConfig(start=0.1, step=0.015, raise_above=0.42, lower_below=0.3),
     ppo=PpoConfig(desired_kl=0.016, entropy=(0.0005, 0.001), learning_rate=3e-4, init_std=0.2, min_std=0.1),
 )
 
