@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from wbvla_training.lam.configuration import LamConfig, LamTraining, preset
@@ -102,6 +104,19 @@ def test_o_t_alone_does_not_decide_the_codes():
     assert not torch.allclose(*latents, atol=1e-4)
 
 
+def test_merged_patches_come_apart_again_in_their_places():
+    config = replace(SMALL, patches=24, rows=4, merge=2)
+    model = LatentActionModel(config).eval()
+    features = torch.randn(3, 24, 12)
+    merged = model._merge(features)
+    assert merged.shape == (3, 6, 48)
+    torch.testing.assert_close(merged[:, 0].reshape(3, 4, 12), features[:, [0, 1, 6, 7]])
+    torch.testing.assert_close(model._split(merged), features)
+    assert model.predict(features, model.encode(features, features)).shape == features.shape
+    with pytest.raises(VisionError, match="do not divide into 2 x 2"):
+        replace(SMALL, merge=2)
+
+
 def test_use_and_perplexity_count_codes():
     assert codebook_use(torch.tensor([0, 1, 1, 3]), 8) == pytest.approx(3 / 8)
     assert perplexity(torch.tensor([2, 2, 2]), 16) == pytest.approx(1.0)
@@ -137,12 +152,12 @@ def test_retrieval_finds_the_same_motion_in_the_other_domain():
 
 
 def test_configurations_say_what_is_wrong():
-    paper = preset("paper", 256, 768)
+    paper = preset("paper", (16, 16), 768)
     assert (paper.model.tokens, paper.model.codes, paper.model.dim, paper.model.width) == (4, 16, 128, 768)
-    tiny = preset("tiny", 64, 128).model
+    tiny = preset("tiny", (8, 8), 128).model
     assert tiny.tokens >= 4 and tiny.codes >= 16
     with pytest.raises(VisionError, match="there are tiny, paper"):
-        preset("huge", 1, 1)
+        preset("huge", (1, 1), 1)
     with pytest.raises(VisionError, match=r"LamTraining\.amp"):
         LamTraining(steps=1, batch=1, learning_rate=1.0, amp="int4")
     with pytest.raises(VisionError, match="multiple of the 5 heads"):

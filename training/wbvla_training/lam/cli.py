@@ -205,7 +205,7 @@ def _train(a: Train) -> int:
     _threads(a.threads)
     processes = Processes.start(a.device)
     backbone = Dinov2Backbone.load(a.backbone).to(a.device)
-    chosen = preset(a.config, backbone.tokens, backbone.width)
+    chosen = preset(a.config, backbone.grid, backbone.width)
     names = ("steps", "batch", "accumulate", "learning_rate", "amp", "seed", "checkpoint_every")
     changes = {name: value for name in names if (value := getattr(a, name)) is not None}
     model = chosen.model if a.gap_s is None else dataclasses.replace(chosen.model, gap_s=a.gap_s)

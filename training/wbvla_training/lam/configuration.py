@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from wbvla_training.vision.errors import VisionError
@@ -18,6 +19,8 @@ class LamConfig:
     instead of making the future's anew. ``codes_on_patches``: the codes are also added to every patch that the decoder
     starts from, which spares a small decoder a layer. ``commitment`` is beta of the VQ loss; the codebook follows its codes
     by an exponential average of ``ema_decay``, and a code unused for ``restart_after`` steps is placed anew.
+    ``rows``: rows of patches in a picture (0: as many as columns); ``merge`` x ``merge`` neighbouring patches are one
+    token of the transformers, with all their features, so that nothing is lost and attention costs less.
     """
 
     tokens: int
@@ -36,6 +39,8 @@ class LamConfig:
     restart_after: int = 100
     residual: bool = True
     codes_on_patches: bool = True
+    rows: int = 0
+    merge: int = 1
 
     def __post_init__(self) -> None:
         for item in ("tokens", "codes", "dim", "width", "encoder_depth", "decoder_depth", "heads", "patches"):
@@ -43,8 +48,19 @@ class LamConfig:
                 raise VisionError(f"LamConfig.{item}: {getattr(self, item)} must be 1 or more")
         if self.width % self.heads:
             raise VisionError(f"LamConfig.width: {self.width} must be a multiple of the {self.heads} heads")
+        rows, columns = self.grid
+        if rows * columns != self.patches or self.merge < 1 or rows % self.merge or columns % self.merge:
+            raise VisionError(
+                f"LamConfig.merge: {self.patches} patches in {rows} rows do not divide into {self.merge} x {self.merge}"
+            )
         if not 0.0 < self.gap_s <= 10.0:
             raise VisionError(f"LamConfig.gap_s: {self.gap_s} must be within 0..10 s")
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        rows = self.rows or math.isqrt(self.patches)
+        return rows, self.patches // rows
 
 
 @dataclass(frozen=True)
@@ -83,8 +99,8 @@ class LamPreset:
 
 _TINY = LamPreset(
     LamConfig(tokens=4, codes=16, dim=32, width=96, encoder_depth=2, decoder_depth=3, heads=4, patches=64,
-              feature_width=128, mlp_ratio=2.0),
-    LamTraining(steps=3000, batch=64, learning_rate=1e-3),
+              feature_width=128, mlp_ratio=2.0, merge=2),
+    LamTraining(steps=2000, batch=64, learning_rate=1e-3),
 )  # fmt: skip
 # OpenDriveLab/UniVLA latent_action_model/config/lam-stage-2.yaml: 4 tokens of 16 codes, latent 128, width 768, 12 + 12
 # blocks, beta 0.25, AdamW 1e-4 and 1e-2, clip 0.1, fp16, batch 512 overall; steps as in the WholeBodyVLA paper.
@@ -96,10 +112,13 @@ _PAPER = LamPreset(
 PRESETS = {"tiny": _TINY, "paper": _PAPER}
 
 
-def preset(name: str, patches: int, feature_width: int) -> LamPreset:
-    """A named preset fitted to a backbone's features. Raises VisionError for an unknown name."""
+def preset(name: str, grid: tuple[int, int], feature_width: int) -> LamPreset:
+    """A named preset fitted to a backbone's features: ``grid`` rows and columns of patches.
+
+    Raises VisionError for an unknown name."""
     if name not in PRESETS:
         raise VisionError(f"no configuration {name!r}; there are {', '.join(PRESETS)}")
     chosen = PRESETS[name]
-    model = dataclasses.replace(chosen.model, patches=patches, feature_width=feature_width)
+    rows, columns = grid
+    model = dataclasses.replace(chosen.model, patches=rows * columns, rows=rows, feature_width=feature_width)
     return dataclasses.replace(chosen, model=model)

@@ -35,10 +35,12 @@ class LatentActionModel(nn.Module):
         super().__init__()
         self.config = config
         width, tokens = config.width, config.tokens
-        self.encoder_in = nn.Linear(config.feature_width, width)
-        self.decoder_in = nn.Linear(config.feature_width, width)
-        self.places = nn.Parameter(0.02 * torch.randn(config.patches, width))
-        self.decoder_places = nn.Parameter(0.02 * torch.randn(config.patches, width))
+        merged = config.feature_width * config.merge**2
+        places = config.patches // config.merge**2
+        self.encoder_in = nn.Linear(merged, width)
+        self.decoder_in = nn.Linear(merged, width)
+        self.places = nn.Parameter(0.02 * torch.randn(places, width))
+        self.decoder_places = nn.Parameter(0.02 * torch.randn(places, width))
         self.times = nn.Parameter(0.02 * torch.randn(2, 1, width))
         self.queries = nn.Parameter(0.02 * torch.randn(tokens, width))
         sizes = (width, config.heads, config.mlp_ratio)
@@ -49,7 +51,7 @@ class LatentActionModel(nn.Module):
         self.code_places = nn.Parameter(0.02 * torch.randn(tokens, width))
         self.onto_patches = nn.Linear(tokens * config.dim, width) if config.codes_on_patches else None
         self.decoder = nn.ModuleList(SpatialBlock(*sizes) for _ in range(config.decoder_depth))
-        self.to_feature = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, config.feature_width))
+        self.to_feature = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, merged))
         if config.residual:
             # Begins as "nothing changes", which is what the reconstruction gain is measured against.
             nn.init.zeros_(self.to_feature[1].weight)
@@ -57,7 +59,7 @@ class LatentActionModel(nn.Module):
 
     def latents(self, first: torch.Tensor, later: torch.Tensor) -> torch.Tensor:
         """Continuous latents [B, tokens, dim] before quantisation."""
-        tokens = self.encoder_in(torch.stack((first, later), 1)) + self.places
+        tokens = self.encoder_in(torch.stack((self._merge(first), self._merge(later)), 1)) + self.places
         queries = self.queries.expand(len(first), 2, *self.queries.shape)
         tokens = torch.cat((queries, tokens), 2) + self.times
         for block in self.encoder:
@@ -71,14 +73,26 @@ class LatentActionModel(nn.Module):
 
     def decode(self, first: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
         """Predicted features [B, P, D] of the future from o_t's and code vectors [B, tokens, dim]."""
-        patches = self.decoder_in(first) + self.decoder_places
+        patches = self.decoder_in(self._merge(first)) + self.decoder_places
         if self.onto_patches is not None:
             patches = patches + self.onto_patches(vectors.flatten(1)).unsqueeze(1)
         tokens = torch.cat((self.from_latent(vectors) + self.code_places, patches), 1)
         for block in self.decoder:
             tokens = block(tokens)
-        out = self.to_feature(tokens[:, self.config.tokens :])
+        out = self._split(self.to_feature(tokens[:, self.config.tokens :]))
         return first + out if self.config.residual else out
+
+    def _merge(self, features: torch.Tensor) -> torch.Tensor:
+        """[B, P, D] -> [B, P / m^2, m^2 D], the features of m x m neighbours one after the other."""
+        (rows, columns), m = self.config.grid, self.config.merge
+        blocks = features.reshape(len(features), rows // m, m, columns // m, m, -1)
+        return blocks.permute(0, 1, 3, 2, 4, 5).flatten(3).flatten(1, 2)
+
+    def _split(self, merged: torch.Tensor) -> torch.Tensor:
+        """The inverse of :meth:`_merge`."""
+        (rows, columns), m = self.config.grid, self.config.merge
+        blocks = merged.reshape(len(merged), rows // m, columns // m, m, m, -1)
+        return blocks.permute(0, 1, 3, 2, 4, 5).reshape(len(merged), rows * columns, -1)
 
     def predict(self, first: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         """As :meth:`decode`, from code indices [B, tokens]."""
