@@ -19,7 +19,7 @@ from .errors import VlaError
 from .examples import Examples
 from .files import Vla, load_vla, new_vla, save_vla
 from .grounding import grounding_examples
-from .lora import LoraOptions, with_lora
+from .lora import LoraOptions, merged, with_lora
 from .losses import LossWeights, class_weights
 from .pretrain import all_rows, code_losses
 from .processing import statistics_of
@@ -102,14 +102,12 @@ def finetune(
     if trainer.resume():
         say(f"goes on at step {trainer.step} of {schedule.steps}")
     say(f"{len(learned)} episodes, {len(rows)} examples; mode {options.mode}")
-    last = trainer.run(console)
-    weights = trainer.averaged()
-    if options.mode == "lora":
-        from .lora import merged
-
-        weights = merged(module, weights)
-    save_vla(options.out, vla, weights)
-    return last
+    try:
+        return trainer.run(console)
+    finally:
+        # Of a run that was stopped the model so far is of use too.
+        weights = trainer.averaged()
+        save_vla(options.out, vla, merged(module, weights) if options.mode == "lora" else weights)
 
 
 def split(examples: Examples, held_out: float, episodes: int = 0) -> tuple[list[int], list[int]]:

@@ -62,7 +62,7 @@ def dinov2_part(config: VlaConfig, parts: Parts | None) -> nn.Module:
         return saved_part(parts, "dinov2")
     if encoder.source:
         return _loaded(AutoModel, encoder.source, "DINOv2")
-    return Dinov2Model(
+    made = Dinov2Model(
         Dinov2Config(
             hidden_size=encoder.width,
             num_hidden_layers=encoder.depth,
@@ -72,6 +72,9 @@ def dinov2_part(config: VlaConfig, parts: Parts | None) -> nn.Module:
             patch_size=encoder.patch,
         )
     )
+    with torch.no_grad():
+        made.embeddings.position_embeddings[0, 1:] = places(config.patches, encoder.width)
+    return made
 
 
 def siglip_part(config: VlaConfig, parts: Parts | None) -> nn.Module:
@@ -81,7 +84,7 @@ def siglip_part(config: VlaConfig, parts: Parts | None) -> nn.Module:
         return saved_part(parts, "siglip")
     if encoder.source:
         return _loaded(SiglipVisionModel, encoder.source, "SigLIP")
-    return SiglipVisionModel(
+    made = SiglipVisionModel(
         SiglipVisionConfig(
             hidden_size=encoder.width,
             num_hidden_layers=encoder.depth,
@@ -92,6 +95,22 @@ def siglip_part(config: VlaConfig, parts: Parts | None) -> nn.Module:
             vision_use_head=False,
         )
     )
+    with torch.no_grad():
+        vision = getattr(made, "vision_model", made)
+        vision.embeddings.position_embedding.weight.copy_(places(config.patches, encoder.width))
+    return made
+
+
+def places(patches: int, width: int, scale: float = 0.5) -> torch.Tensor:
+    """Where each patch is [patches, width], as sines and cosines of its row and column: a start for position embeddings
+    that are to be learned from few pictures, ``scale`` about that of the patches' own embeddings."""
+    side = round(patches**0.5)
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    waves = 1.0 / 100.0 ** (torch.arange(width // 4) / (width // 4))
+    parts = [
+        wave(place.reshape(-1, 1) * waves) for place in (rows, columns) for wave in (torch.sin, torch.cos)
+    ]
+    return scale * torch.cat(parts, dim=1)
 
 
 def language_part(config: VlaConfig, vocabulary: int, parts: Parts | None) -> Any:

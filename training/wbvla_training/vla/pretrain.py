@@ -81,9 +81,11 @@ def pretrain(
     resumed = trainer.resume()
     if resumed:
         say(f"goes on at step {trainer.step} of {schedule.steps}")
-    last = trainer.run(console)
-    save_vla(options.out, vla, trainer.averaged())
-    return last
+    try:
+        return trainer.run(console)
+    finally:
+        # Of a run that was stopped the model so far is of use too.
+        save_vla(options.out, vla, trainer.averaged())
 
 
 def code_losses(weights: LossWeights, classes=None):
