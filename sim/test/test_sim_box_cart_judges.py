@@ -76,10 +76,9 @@ def test_without_a_grasp_the_second_subgoal_fails_too(grasp):
     [
         replace(LOADED, hands=frozenset({"right"})),
         replace(LOADED, rests_on=frozenset({"deck", "other"})),
-        replace(LOADED, tilt_rad=0.4),
         replace(LOADED, on_deck_m=(-0.1, 0.29)),
     ],
-    ids=["still held", "against a grip", "tipped", "over the edge"],
+    ids=["still held", "against a grip", "over the edge"],
 )
 def test_a_box_that_does_not_stand_free_on_the_deck_is_not_loaded(there):
     result = judge_box((1.0, HELD), (2.0, there))
@@ -90,7 +89,7 @@ def test_box_loading_ends_with_a_fall_a_dropped_box_a_runaway_cart_or_the_time()
     assert judge_box((1.0, HELD), (0.1, replace(HELD, fell=True))).reason == "the robot fell"
     dropped = judge_box((1.0, HELD), (0.1, replace(HELD, rests_on=frozenset({"floor"}))))
     assert dropped.reason == "the box fell to the floor" and dropped.subgoals == {GRASP: True, LOAD: False}
-    assert judge_box((0.1, replace(STANDING, cart_moved_m=0.6))).reason == "the cart was pushed away"
+    assert judge_box((0.1, replace(STANDING, cart_moved_m=0.9))).reason == "the cart was pushed away"
     late = judge_box((box_loading.TIME_LIMIT_S + 0.1, STANDING))
     assert late.outcome is Outcome.FAILED and "not done within" in late.reason
 
@@ -168,7 +167,7 @@ def test_what_the_box_witness_sees_of_the_scene():
     cart = data.body("cart")
     put_box(model, data, cart.xpos + np.array([0.0, 0.0, DECK_HEIGHT_M + 0.0999]))
     loaded = witness.look(data, 1.0, False)
-    assert loaded.rests_on == {"deck"} and np.hypot(*loaded.on_deck_m) < 1e-6 and loaded.tilt_rad < 0.01
+    assert loaded.rests_on == {"deck"} and np.hypot(*loaded.on_deck_m) < 1e-6
     assert box_loading.is_loaded(loaded)
     put_box(model, data, data.site("left_claw_grasp").xpos)
     assert "left" in witness.look(data, 2.0, False).hands

@@ -160,7 +160,7 @@ def test_the_box_operator_goes_through_its_phases_and_the_box_ends_on_the_deck(s
     offset = matrix_from_quaternion(cart.quaternion_wxyz).T @ (carried[-1] - cart.position_m)
     assert np.all(np.abs(offset[:2]) < np.subtract(DECK_HALF_M, 0.05)), offset
     assert abs(offset[2] - box_loading.DECK_M) < 0.03
-    assert max(place[2] for place in carried) > 0.8, "the box goes over the grips"
+    assert max(place[2] for place in carried) > 0.72, "the box is carried above the deck"
 
 
 def test_the_cart_operator_grabs_again_what_a_claw_missed_and_pushes_straight():

@@ -23,30 +23,32 @@ from wbvla_sim.tasks.sentences import parse_box_loading
 
 PALM_M = (0.003, -0.043, -0.115)
 """The point of the left palm that presses, in the mount's frame."""
-FINGERS_DOWN_RAD = np.radians(45.0)
+FINGERS_DOWN_RAD = np.radians(35.0)
 INWARD_RAD = np.radians(10.0)
 CLAW_OPENING = 0.6
 """The fingers are then flush with the palm."""
 HALF_M = 0.5 * BOX_SIZE_M[0]
 CLEAR_M, SQUEEZE_M = 0.055, 0.10
 """From the box's side to the palms before the grasp; and how far beyond the side they are sent: that makes the force."""
-BOX_AHEAD_M, LEAST_GAP_M = 0.275, 0.14
+BOX_AHEAD_M, LEAST_GAP_M = 0.33, 0.19
 """From the pelvis to the middle of the box, and at least to the platform's edge."""
 READY_AHEAD_M, READY_ABOVE_M, READY_HALF_GAP_M = 0.17, 0.12, 0.31
-GRASP_HEIGHT_M, PLACE_HEIGHT_M = 0.52, 0.56
+GRASP_HEIGHT_M, PLACE_HEIGHT_M = 0.59, 0.60
 """Stance heights."""
 HEIGHT_SPEED_M_S = 0.05
 GRASP_ABOVE_M = 0.01
 LIFT_M = 0.10
-CARRY_M = np.array([0.28, 0.0, 0.80])
-PLACE_GAP_M = 0.13
+CARRY_M = np.array([0.28, 0.0, 0.82])
+PLACE_GAP_M = 0.20
 """From the pelvis to the edge of the deck."""
 INSIDE_M = 0.03
 """From the edge of the deck to the near side of the box."""
 DECK_M = cart.DECK_HEIGHT_M + 0.5 * BOX_SIZE_M[2]
 """Height of the middle of a box on the deck."""
 
-WALK = WalkConfig(tolerance=(0.04, 0.05, np.radians(6.0)))
+WALK_LOADED = WalkConfig(tolerance=(0.09, 0.07, np.radians(8.0)))
+"""With the box it stands less still, and each step back and forth would push the cart."""
+WALK = WalkConfig(tolerance=(0.05, 0.05, np.radians(6.0)))
 
 
 class Phase(enum.Enum):
@@ -165,7 +167,7 @@ class BoxLoadingOperator:
                 self._hands.hold, centre_m=self._hands.hold.centre_m + np.array([0.0, 0.0, LIFT_M])
             )
         if phase is Phase.CARRY:
-            self._walker = Journey(WALK)
+            self._walker = Journey(WALK_LOADED)
 
     def _goal(self, view: View) -> Hold:
         """Where the hands belong in this phase."""

@@ -26,7 +26,7 @@ PUSH_M = 1.12
 """How far the cart shall go."""
 SWERVE_RAD, STRAIGHT_RAD = np.radians(5.0), np.radians(1.5)
 
-WALK = WalkConfig(tolerance=(0.04, 0.05, np.radians(6.0)))
+WALK = WalkConfig(tolerance=(0.05, 0.05, np.radians(6.0)))
 
 
 class Phase(enum.Enum):

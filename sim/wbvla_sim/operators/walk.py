@@ -147,7 +147,7 @@ class Journey:
     """Walks to a goal facing the way it goes, turns to the goal's heading only there, and has arrived once it rests
     there. The way is the straight one from where it began; a goal that is near or nearly ahead is walked to at once."""
 
-    rest_m_s, rest_s, slack = 0.04, 0.5, 1.4
+    rest_m_s, rest_s, slack = 0.08, 0.4, 1.4
     """At rest: slower than this for this long, no further off than ``slack`` times the tolerance."""
 
     def __init__(self, config: WalkConfig | None = None) -> None:

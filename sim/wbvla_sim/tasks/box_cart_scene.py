@@ -1,6 +1,6 @@
 """The scene of box loading and cart pushing: a box on a low platform ahead to the left, a cart ahead to the right.
 
-A robot that goes 0.85 m to the left has the box before it; when it then turns right by 90 degrees it looks along the cart,
+A robot that goes 0.8 m to the left has the box before it; when it then turns right by 90 degrees it looks along the cart,
 0.9 m away. Going 1.0 m ahead from the start and turning right brings it behind the cart's grips. Nothing but the sentence
 says which of them is meant."""
 
@@ -20,11 +20,11 @@ BOX_BEARING_RAD = np.radians(25.0)
 """Where the platform is seen from the nominal start, facing the robot."""
 TURN_RAD = np.radians(-90.0)
 """Heading of the cart against that of the platform."""
-PLATFORM_GAP_M, CART_GAP_M = 0.15, 0.90
+PLATFORM_GAP_M, CART_GAP_M = 0.20, 0.90
 """From the pelvis of a robot before the platform to its edge; and, once it has turned, to the edge of the deck."""
 ALONG_M, ACROSS_M, HEADING_RAD = 0.10, 0.10, np.radians(10.0)
 """Ranges (+-) of the start."""
-PLATFORM_HEIGHT_M = (0.40, 0.44)
+PLATFORM_HEIGHT_M = (0.50, 0.54)
 PLACE_NOISE_M, YAW_NOISE_RAD = 0.015, np.radians(3.0)
 """Ranges (+-) of box, platform and cart about their places."""
 

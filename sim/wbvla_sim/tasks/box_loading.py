@@ -20,17 +20,18 @@ DECK, FLOOR = "deck", "floor"
 TIME_LIMIT_S = 90.0
 LIFTED_M, HELD_S = 0.03, 0.5
 """Grasped: both hands on the box, nothing else under it, its middle this much above where it stood, for this long."""
-LOADED_S, MARGIN_M, UPRIGHT_RAD = 0.5, 0.03, np.radians(15.0)
-"""Loaded: on the deck and let go of for this long, its middle at least this far inside the deck's edges, upright."""
-PUSHED_M = 0.5
+LOADED_S, MARGIN_M = 0.5, 0.03
+"""Loaded: on the deck alone and let go of for this long, its middle at least this far inside the deck's edges; on which
+side it lies is left open."""
+PUSHED_M = 0.8
 """A cart that was pushed this far is out of the task."""
 
 
 @dataclass(frozen=True)
 class BoxTruth:
     """What the judge knows at one instant: which ``hands`` touch the box and what it ``rests_on`` (platform, deck, floor,
-    other); how far it is ``lifted_m``; its middle ``on_deck_m`` (x, y) in the cart's frame; its ``tilt_rad``; how far the
-    cart has moved."""
+    other); how far it is ``lifted_m``; its middle ``on_deck_m`` (x, y) in the cart's frame; how far the cart has
+    moved."""
 
     time_s: float
     fell: bool = False
@@ -38,7 +39,6 @@ class BoxTruth:
     rests_on: frozenset[str] = frozenset()
     lifted_m: float = 0.0
     on_deck_m: tuple[float, float] = (-1.0, 0.0)
-    tilt_rad: float = 0.0
     cart_moved_m: float = 0.0
 
 
@@ -76,7 +76,7 @@ def is_loaded(truth: BoxTruth) -> bool:
     inside = all(
         abs(offset) <= half - MARGIN_M for offset, half in zip(truth.on_deck_m, cart.DECK_HALF_M, strict=True)
     )
-    return inside and truth.rests_on == {DECK} and not truth.hands and truth.tilt_rad <= UPRIGHT_RAD
+    return inside and truth.rests_on == {DECK} and not truth.hands
 
 
 def verdict(progress: BoxProgress, truth: BoxTruth, time_limit_s: float = TIME_LIMIT_S) -> Verdict:
@@ -127,7 +127,6 @@ class BoxWitness:
             frozenset(thing for _, thing in contacts.touching(data, self._box, self._under)),
             float(box.xpos[2] - self._start_m[0][2]),
             (float(offset[0]), float(offset[1])),
-            float(np.arccos(np.clip(box.xmat[8], -1.0, 1.0))),
             float(np.linalg.norm((wagon.xpos - self._start_m[1])[:2])),
         )
 
