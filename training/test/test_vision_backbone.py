@@ -86,13 +86,13 @@ def test_training_lowers_the_error_and_resumes_exactly(tmp_path):
         write_video(tmp_path / "videos" / f"{i}.mp4", blocks)
     cache = open_cache(tmp_path / "videos", whole_picture(112))
     plan = BackboneTraining(steps=8, batch=4, learning_rate=3e-3, warmup=2, checkpoint_every=4)
-    figures = train_backbone([cache], tmp_path / "whole", plan)
+    figures = train_backbone([cache], tmp_path / "whole", tmp_path / "model", plan)
     assert np.isfinite(figures["error_share"]) and figures["feature_variance"] > 1e-3
-    saved = load_file(tmp_path / "whole" / "training" / "checkpoint.safetensors")
+    saved = load_file(tmp_path / "whole" / "checkpoint.safetensors")
     # The run is taken back to its checkpoint at step 4 by stopping there.
     _stop_after(tmp_path, cache, plan, 4)
-    train_backbone([cache], tmp_path / "stopped", plan, resume=True)
-    resumed = load_file(tmp_path / "stopped" / "training" / "checkpoint.safetensors")
+    train_backbone([cache], tmp_path / "stopped", tmp_path / "model", plan, resume=True)
+    resumed = load_file(tmp_path / "stopped" / "checkpoint.safetensors")
     assert resumed.keys() == saved.keys() and all(torch.equal(resumed[name], saved[name]) for name in saved)
 
 
@@ -113,6 +113,6 @@ def _stop_after(tmp_path, cache, plan, step):
     module.save_checkpoint = save_and_die
     try:
         with pytest.raises(Killed):
-            train_backbone([cache], tmp_path / "stopped", plan)
+            train_backbone([cache], tmp_path / "stopped", tmp_path / "model", plan)
     finally:
         module.save_checkpoint = original

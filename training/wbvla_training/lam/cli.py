@@ -54,7 +54,9 @@ class Backbone:
     videos: tuple[Path, ...]
     """Folders of video files."""
     out: Path
-    """Folder for the backbone, in Hugging Face's layout."""
+    """Folder of the run: checkpoint and log."""
+    model: Path | None = None
+    """Folder for the finished backbone, in Hugging Face's layout; default OUT/model."""
     steps: int = 3000
     """Training steps."""
     batch: int = 64
@@ -79,7 +81,7 @@ class Train:
     wbvla_training.lam.cli train ... --resume goes on after the last checkpoint to the same losses.
 
       wbvla lam train --config tiny --variant loco --videos runs/video_loco --backbone models/lam/backbone
-          --out runs/lam/loco
+          --out runs/lam/loco --model models/lam/loco
     """
 
     variant: Literal["loco", "mani", "shared"]
@@ -89,7 +91,9 @@ class Train:
     backbone: str
     """Backbone folder, or a hub name such as facebook/dinov2-base."""
     out: Path
-    """Folder of the run; the finished model is in OUT/model."""
+    """Folder of the run: checkpoint, losses and log."""
+    model: Path | None = None
+    """Folder for the finished model; default OUT/model."""
     config: Literal["tiny", "paper"] = "tiny"
     """Sizes and schedule; paper has UniVLA's values."""
     steps: int | None = None
@@ -191,8 +195,9 @@ def _backbone(a: Backbone) -> int:
     image = whole_picture(112)
     caches = [_open_cache(videos, image, a.cache) for videos in a.videos]
     training = BackboneTraining(steps=a.steps, batch=a.batch, learning_rate=a.learning_rate, seed=a.seed)
-    figures = train_backbone(caches, a.out, training, a.resume, a.device)
-    print(f"{a.out}: " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items()))
+    model = a.model or a.out / "model"
+    figures = train_backbone(caches, a.out, model, training, a.resume, a.device)
+    print(f"{model}: " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items()))
     return 0
 
 
@@ -229,7 +234,7 @@ def _train(a: Train) -> int:
         trainer.resume()
     lam = trainer.run()
     if processes.leads:
-        folder = trainer.save(lam, a.backbone)
+        folder = trainer.save(lam, a.backbone, a.model or a.out / "model")
         print(f"{folder}: {a.variant} model {lam.hash}, {trainer.step} steps")
     processes.end()
     return 0

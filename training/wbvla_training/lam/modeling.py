@@ -38,6 +38,8 @@ class LatentActionModel(nn.Module):
         merged = config.feature_width * config.merge**2
         places = config.patches // config.merge**2
         self.encoder_in = nn.Linear(merged, width)
+        # Attention along time could find the difference of two frames by itself; given it, training is shorter.
+        self.change_in = nn.Linear(merged, width, bias=False)
         self.decoder_in = nn.Linear(merged, width)
         self.places = nn.Parameter(0.02 * torch.randn(places, width))
         self.decoder_places = nn.Parameter(0.02 * torch.randn(places, width))
@@ -59,7 +61,11 @@ class LatentActionModel(nn.Module):
 
     def latents(self, first: torch.Tensor, later: torch.Tensor) -> torch.Tensor:
         """Continuous latents [B, tokens, dim] before quantisation."""
-        tokens = self.encoder_in(torch.stack((self._merge(first), self._merge(later)), 1)) + self.places
+        before, after = self._merge(first), self._merge(later)
+        tokens = torch.stack(
+            (self.encoder_in(before), self.encoder_in(after) + self.change_in(after - before)), 1
+        )
+        tokens = tokens + self.places
         queries = self.queries.expand(len(first), 2, *self.queries.shape)
         tokens = torch.cat((queries, tokens), 2) + self.times
         for block in self.encoder:

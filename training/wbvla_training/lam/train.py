@@ -24,7 +24,7 @@ from wbvla_training.lam.pairs import Sampler, Source, backbone_reference, fit_pr
 from wbvla_training.vision.backbone import Dinov2Backbone
 from wbvla_training.vision.checkpoint import load_checkpoint, save_checkpoint
 
-MODEL, LOSSES = "model", "losses.jsonl"
+LOSSES = "losses.jsonl"
 LOG_EVERY = 25
 _CHECKED_PAIRS = 512
 _TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -62,7 +62,7 @@ class Processes:
 
 
 class Trainer:
-    """One training in a folder: checkpoint, TensorBoard events, ``losses.jsonl``, and in the end the model."""
+    """One training in a folder: checkpoint, TensorBoard events and ``losses.jsonl``."""
 
     def __init__(
         self, preset: LamPreset, variant: str, sources: list[Source], backbone: Dinov2Backbone, out: Path,
@@ -109,7 +109,7 @@ class Trainer:
             path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def run(self) -> files.Lam:
-        """Train to the last step; the model, which is also saved in ``out/model``."""
+        """Train to the last step; the model in evaluation mode."""
         training = self.preset.training
         wrapped = (
             DistributedDataParallel(self.model, broadcast_buffers=False)
@@ -141,9 +141,8 @@ class Trainer:
             self._save_checkpoint()
         return lam
 
-    def save(self, lam: files.Lam, backbone: str) -> Path:
-        """Write the finished model into ``out/model``; ``backbone`` is the folder or hub name it was trained with."""
-        folder = self.out / MODEL
+    def save(self, lam: files.Lam, backbone: str, folder: Path) -> Path:
+        """Write the finished model into ``folder``; ``backbone`` is the folder or hub name it was trained with."""
         files.save(lam, folder, backbone_reference(backbone, folder))
         return folder
 

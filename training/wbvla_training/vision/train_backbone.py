@@ -21,7 +21,6 @@ from wbvla_training.vision.checkpoint import load_checkpoint, save_checkpoint
 from wbvla_training.vision.image import model_input
 from wbvla_training.vision.masked import MaskedAutoencoder
 
-RUN = "training"
 LOG_EVERY = 25
 
 
@@ -40,15 +39,20 @@ class BackboneTraining:
 
 
 def train_backbone(
-    caches: list[VideoCache], out: Path, training: BackboneTraining, resume: bool = False, device: str = "cpu"
+    caches: list[VideoCache],
+    run: Path,
+    out: Path,
+    training: BackboneTraining,
+    resume: bool = False,
+    device: str = "cpu",
 ) -> dict[str, float]:
-    """Train on the training clips of ``caches`` and save the backbone in ``out``; returns its figures.
+    """Train on the training clips of ``caches`` and save the backbone in ``out``, checkpoint and log in ``run``;
+    returns its figures.
 
     ``error_share`` is the held-out reconstruction error over the variance of held-out pixels, ``feature_variance``
     the mean variance of held-out features over frames at one place (0 would be collapse). Raises VisionError when
     there is no checkpoint to resume.
     """
-    run = out / RUN
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(training.seed)
     model = MaskedAutoencoder(Dinov2Model(tiny_config())).to(device)
