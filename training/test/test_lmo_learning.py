@@ -22,6 +22,21 @@ def test_a_short_training_raises_the_reward_and_saves_falls(tmp_path):
     assert all(np.isfinite(list(r.values())).all() for r in rows)
 
 
+def test_the_policy_stays_blind_to_joints_that_training_holds_still(tmp_path):
+    config = replace(preset("x2_stage2"), num_envs=32)
+    trainer = Trainer(config, tmp_path, "cpu", None)
+    upper = [trainer.env.spec.joint_names[j] for j in trainer.env.observation_config.upper]
+    start = trainer.env.upper_slice().start
+    still = {upper[column - start] for column in trainer.env.still_inputs()}
+    assert "left_wrist_roll_joint" in still and "head_yaw_joint" in still
+    assert "left_elbow_joint" not in still
+    for _ in range(2):
+        trainer._iterate()
+    weights = trainer.algorithm.actor.mlp.layers[0].weight
+    assert weights[:, trainer.env.still_inputs()].abs().max() == 0.0
+    assert weights[:, start + upper.index("left_elbow_joint")].abs().max() > 0.0
+
+
 def test_the_smoke_rule_tells_walking_from_standing_still_and_from_falling():
     walking = {"falls_per_100_episodes": 80.0, "reward/gait_phase": 2.5}
     assert learned(walking) == 0

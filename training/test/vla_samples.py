@@ -10,7 +10,7 @@ from wbvla_core.contract import Contract
 from wbvla_core.robot_spec import RobotSpec
 from wbvla_core.vla_bundle import ImageSection
 from wbvla_training.vla.configuration import CodebookConfig, VlaConfig, tiny
-from wbvla_training.vla.examples import Examples, Piece, Shape, write_examples
+from wbvla_training.vla.examples import PICTURE, SCENE_NAMES, Examples, Piece, Shape, write_examples
 
 SPEC, CONTRACT = RobotSpec.load("x2_ultra"), Contract.load("x2")
 STATES, ACTIONS, ROWS, SIDE = 36, 20, 4, 56
@@ -46,6 +46,7 @@ def toy_examples(folder: Path, episodes: int = 6, each: int = 20, seed: int = 0)
         pictures = np.full((each, SIDE, SIDE, 3), 110, np.uint8)
         action = np.zeros((each, ROWS, ACTIONS), np.float32)
         codes = np.zeros((each, 4), np.int16)
+        scene = np.full((each, len(SCENE_NAMES)), np.nan, np.float32)
         for i in range(each):
             columns = rng.permutation([4, 16, 28, 40])[:2]
             for name, x in zip(COLOURS, columns, strict=True):
@@ -55,9 +56,10 @@ def toy_examples(folder: Path, episodes: int = 6, each: int = 20, seed: int = 0)
                     action[i, :, -4] = np.sign(x - 22)
                     action[i, :, -1] = 0.64
                     codes[i] = (x - 4) // 12
+                    scene[i, PICTURE] = (x + 5) / SIDE - 0.5, 29 / SIDE - 0.5
         sentence = f"touch the {colour} ball with your left hand"
         state = rng.normal(0.0, 0.1, (each, STATES))
-        pieces.append(Piece(pictures, sentence, episode, state, action, np.linspace(0, 1, each), codes=codes))
+        pieces.append(Piece(pictures, sentence, episode, state, action, np.linspace(0, 1, each), scene, codes))
     return write_examples(folder, Shape(SIDE, STATES, ROWS, ACTIONS, 4), pieces, {"toy": seed})
 
 

@@ -25,8 +25,8 @@ HEADING_RAD = np.radians(25.0)
 GAP_M = 0.24
 """Least distance from pelvis to the table's edge."""
 # Grasp points on the way up, in the pelvis frame, left hand: beside the body first, so that nothing meets the table.
-LIFT_M, READY_M = np.array([0.16, 0.36, 0.02]), np.array([0.30, 0.25, 0.20])
-ABOVE_M = np.array([-0.06, 0.0, 0.09])
+LIFT_M, READY_M = np.array([0.16, 0.36, 0.02]), np.array([0.27, 0.25, 0.29])
+ABOVE_M = np.array([-0.06, 0.0, 0.11])
 """From the ball to where the hand stops before it touches."""
 LIFT_SPEED_M_S, REACH_SPEED_M_S, TOUCH_SPEED_M_S = 0.35, 0.3, 0.12
 NEAR_M, HAND_NEAR_M = 0.015, 0.035

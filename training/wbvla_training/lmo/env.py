@@ -294,6 +294,14 @@ class LmoEnv(VecEnv):
             return slice(0)
         return slice(self.observation_config.size - last.history * len(self.observation_config.upper), None)
 
+    def still_inputs(self) -> list[int]:
+        """Columns of the observation ``policy`` that never change here: positions of joints that are welded."""
+        part, upper = self.upper_slice(), self.observation_config.upper
+        if part == slice(0):
+            return []
+        welded = {int(j) for j in self.robot.ids.welded}
+        return [part.start + i for i, joint in enumerate(upper) if joint in welded]
+
     def observation_mirror(self) -> tuple[np.ndarray, np.ndarray]:
         """Permutation and sign of the observation ``policy`` under exchange of left and right."""
         return core_observation.mirror(self.observation_config, *self.spec.mirror)

@@ -58,6 +58,22 @@ class SymmetricMlp(nn.Module):
         return 0.5 * (out[:count] + out[count:][:, self.output_order] * self.output_sign)
 
 
+def make_blind(first: nn.Linear, inputs: list[int]) -> None:
+    """Cut the columns ``inputs`` of a first layer off, for good: zero weights that get no gradient.
+
+    An input that never moves while learning still gets weights: Adam's step does not shrink with the gradient, so they walk
+    at random. On the robot, where it moves, they would decide what the legs do."""
+    mask = torch.ones(first.in_features)
+    mask[inputs] = 0.0
+
+    def cut(gradient: Tensor) -> Tensor:
+        return gradient * mask.to(gradient)
+
+    with torch.no_grad():
+        first.weight.mul_(mask.to(first.weight))
+    first.weight.register_hook(cut)
+
+
 class SymmetricActor(MLPModel):
     """rsl-rl's actor with a SymmetricMlp; ``mirrors`` = (observation mirror, action mirror); ``asleep`` as there."""
 

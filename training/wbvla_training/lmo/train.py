@@ -17,7 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 from . import checkpoint, curriculum
 from .config import TrainConfig
 from .env import LmoEnv
-from .networks import MirroringCritic, SymmetricActor
+from .networks import MirroringCritic, SymmetricActor, make_blind
 
 CHECKPOINT_S = 180.0
 LATEST = "latest.pt"
@@ -68,6 +68,7 @@ class Trainer:
         (folder / "config.json").write_text(json.dumps(asdict(cfg), indent=1))
         self.env = LmoEnv(cfg, clips, device)
         self.algorithm = build_algorithm(self.env, cfg, device)
+        self._cut_still_inputs()
         self.iteration, self.steps, self.seconds = 0, 0, 0.0
         self.stopped = False
 
@@ -75,11 +76,17 @@ class Trainer:
         """Start from the checkpoint at ``path``: go on with it, or take its weights only."""
         state = checkpoint.read(path, self.env)
         progress = checkpoint.restore(state, self.algorithm, self.env, resume)
+        self._cut_still_inputs()
         self.iteration = int(progress.get("iteration", 0))
         self.steps, self.seconds = int(progress.get("steps", 0)), float(progress.get("seconds", 0.0))
         if not resume:
             with torch.no_grad():
                 self.algorithm.actor.distribution.std_param.fill_(self.cfg.ppo.init_std)
+
+    def _cut_still_inputs(self) -> None:
+        still = self.env.still_inputs()
+        make_blind(self.algorithm.actor.mlp.layers[0], still)
+        make_blind(self.algorithm.critic.mlp[0], still)
 
     def run(self) -> dict[str, float]:
         """Learn until ``total_steps`` or Ctrl-C; returns the last log row."""

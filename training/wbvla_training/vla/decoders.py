@@ -8,20 +8,22 @@ import torch
 from torch import nn
 
 from .configuration import DecoderConfig
+from .examples import SCENE_NAMES
 
-SCENE = 6
-"""What grounding asks for (see grounding.py); learned beside the action, never used by the robot."""
+SCENE = len(SCENE_NAMES)
+"""What grounding asks for; learned beside the action, never used by the robot."""
 
 
 @dataclass(frozen=True)
 class Decoded:
     """``action`` [B, T, A] normalised, ``flags`` logits [B, T, 3, 3] (None without), ``progress`` [B, 1] in 0..1,
-    ``scene`` [B, SCENE]."""
+    ``scene`` [B, SCENE], ``point`` [B, P]: logits of the picture tokens that show what the sentence names."""
 
     action: torch.Tensor
     flags: torch.Tensor | None
     progress: torch.Tensor
     scene: torch.Tensor
+    point: torch.Tensor
 
 
 class AttentionPool(nn.Module):
@@ -64,7 +66,10 @@ class Residual(nn.Module):
 
 
 class ExecutionDecoder(nn.Module):
-    """Attention pools over picture and code tokens, a state MLP, residual layers, heads."""
+    """Attention pools over picture and code tokens, a state MLP, residual layers, heads.
+
+    One more look at the picture points: a weight for each picture token, which grounding teaches to be where the named
+    thing is. A pool that has to find this out by what comes of its actions takes many times as many examples."""
 
     def __init__(
         self, config: DecoderConfig, tokens_width: int, states: int, actions: int, seen: torch.Tensor
@@ -74,10 +79,12 @@ class ExecutionDecoder(nn.Module):
         width, self.config, self.actions = config.width, config, actions
         self.register_buffer("seen", seen.float(), persistent=False)
         self.visual_pool = AttentionPool(tokens_width, width, config.heads, config.queries)
-        self.seed = nn.Linear(config.queries * width, width)
+        self.point = nn.Sequential(nn.LayerNorm(tokens_width), nn.Linear(tokens_width, 1))
+        self.pointed = nn.Sequential(nn.LayerNorm(tokens_width), nn.Linear(tokens_width, width))
+        self.seed = nn.Linear((config.queries + 1) * width, width)
         self.code_pool = AttentionPool(tokens_width, width, config.heads, config.queries)
         self.state = nn.Sequential(nn.Linear(states, width), nn.GELU(), nn.Linear(width, width))
-        self.join = nn.Linear((2 * config.queries + 1) * width, width)
+        self.join = nn.Linear((2 * config.queries + 2) * width, width)
         self.trunk = nn.Sequential(*(Residual(width) for _ in range(config.depth)), nn.LayerNorm(width))
         self.action = nn.Linear(width, config.chunk * actions)
         self.flags = nn.Linear(width, config.chunk * 9) if config.flags else None
@@ -92,7 +99,9 @@ class ExecutionDecoder(nn.Module):
         if self.training:
             state = state + self.config.state_noise * torch.randn_like(state) * self.seen
             state = state * (torch.rand(batch, 1, device=state.device) >= self.config.state_dropout)
-        visual_pooled = self.visual_pool(visual).flatten(1)
+        point = self.point(visual)[..., 0]
+        pointed = (torch.softmax(point, dim=-1)[:, None] @ self.pointed(visual))[:, 0]
+        visual_pooled = torch.cat((self.visual_pool(visual).flatten(1), pointed), dim=-1)
         codes_pooled = self.code_pool(hidden, self.seed(visual_pooled)).flatten(1)
         joined = self.join(torch.cat((visual_pooled, codes_pooled, self.state(state)), dim=-1))
         x = self.trunk(joined)
@@ -101,4 +110,5 @@ class ExecutionDecoder(nn.Module):
             None if self.flags is None else self.flags(x).reshape(batch, self.config.chunk, 3, 3),
             torch.sigmoid(self.progress(x)),
             self.scene(x),
+            point,
         )

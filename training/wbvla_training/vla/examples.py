@@ -19,7 +19,7 @@ FORMAT = 1
 @dataclass(frozen=True)
 class Examples:
     """F examples. ``pictures`` uint8 [F, h, w, 3] (shrunk, not scaled); ``sentence`` [F] numbers of ``sentences``;
-    ``state`` float32 [F, S] and ``action`` float32 [F, T, A] in units, ``progress`` [F] 0..1, ``scene`` [F, 6]: NaN where
+    ``state`` float32 [F, S] and ``action`` float32 [F, T, A] in units, ``progress`` [F] 0..1, ``scene`` [F, 8]: NaN where
     an example has none; ``codes`` int16 [F, N], -1 where it has none; ``episode`` [F]; ``source`` says what they were
     made of."""
 
@@ -42,11 +42,16 @@ class Examples:
         return np.flatnonzero(np.isin(self.episode, list(episodes)))
 
 
-SCENE_NAMES = ("ball_x", "ball_y", "ball_z", "edge_x", "table_y", "table_yaw")
+SCENE_NAMES = ("ball_x", "ball_y", "ball_z", "edge_x", "table_y", "table_yaw", "ball_u", "ball_v")
 """The named ball in the pelvis frame [m]; in the table's frame, distance of the pelvis before its near edge and to the
-left of its middle [m]; heading of the table as the robot sees it [rad]."""
-SCENE_MEAN = np.array([0.7, 0.0, 0.03, 0.6, 0.0, 0.0], np.float32)
-SCENE_STD = np.array([0.3, 0.25, 0.06, 0.3, 0.3, 0.2], np.float32)
+left of its middle [m]; heading of the table as the robot sees it [rad]; where the ball is in the picture, from its middle
+to the right and down, as shares of width and height."""
+SCENE_MEAN = np.array([0.7, 0.0, 0.03, 0.6, 0.0, 0.0, 0.0, 0.0], np.float32)
+SCENE_STD = np.array([0.3, 0.25, 0.06, 0.3, 0.3, 0.2, 0.25, 0.25], np.float32)
+PICTURE = slice(6, 8)
+"""The columns of the place in the picture."""
+
+
 ARRAYS = ("sentence", "state", "action", "progress", "scene", "codes", "episode")
 
 

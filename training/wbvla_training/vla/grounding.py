@@ -74,8 +74,8 @@ def _pieces(config: VlaConfig, spec: RobotSpec, count: int, seed: int, say: Call
                 pictures, states, scenes = [], [], []
                 for _ in range(min(VIEWS // len(balls), count - made)):
                     state = _pose(model, data, spec, arms, rng)
-                    scene = _scene(model, data, spec, f"ball_{colour}")
-                    if not _in_view(model, data, f"ball_{colour}", camera.width / camera.height):
+                    scene = _scene(model, data, spec, f"ball_{colour}", camera.width / camera.height)
+                    if scene is None:
                         continue
                     pictures.append(shrink_picture(renderer.camera(data, CAMERA), config.image))
                     states.append(state)
@@ -124,8 +124,13 @@ def _pose(
     )
 
 
-def _scene(model: mujoco.MjModel, data: mujoco.MjData, spec: RobotSpec, ball: str) -> np.ndarray:
-    """Values of SCENE_NAMES."""
+def _scene(
+    model: mujoco.MjModel, data: mujoco.MjData, spec: RobotSpec, ball: str, aspect: float
+) -> np.ndarray | None:
+    """Values of SCENE_NAMES; None when the middle of the ball is not in the picture."""
+    place = in_picture(model, data, data.body(ball).xpos, aspect)
+    if place is None:
+        return None
     pelvis = data.body(spec.base_link)
     turn = pelvis.xmat.reshape(3, 3)
     seen = turn.T @ (data.body(ball).xpos - pelvis.xpos)
@@ -134,15 +139,21 @@ def _scene(model: mujoco.MjModel, data: mujoco.MjData, spec: RobotSpec, ball: st
     robot = flat.T @ (pelvis.xpos - table.xpos)
     edge = -float(model.geom("table_top").size[0]) - robot[0]
     relative = turn.T @ flat
-    return np.array([*seen, edge, robot[1], np.arctan2(relative[1, 0], relative[0, 0])], np.float32)
+    return np.array([*seen, edge, robot[1], np.arctan2(relative[1, 0], relative[0, 0]), *place], np.float32)
 
 
-def _in_view(model: mujoco.MjModel, data: mujoco.MjData, body: str, aspect: float) -> bool:
-    """Whether the middle of a body is inside the head camera's picture."""
+def in_picture(
+    model: mujoco.MjModel, data: mujoco.MjData, point_m: np.ndarray, aspect: float
+) -> tuple[float, float] | None:
+    """Where the head camera shows a point of the world: right and down of the middle, as shares of the picture's width
+    and height; None outside of it."""
     camera = data.camera(CAMERA)
-    seen = camera.xmat.reshape(3, 3).T @ (data.body(body).xpos - camera.xpos)
+    seen = camera.xmat.reshape(3, 3).T @ (point_m - camera.xpos)
     half = np.tan(0.5 * np.radians(model.camera(CAMERA).fovy[0]))
-    return bool(seen[2] < 0 and abs(seen[1]) < -half * seen[2] and abs(seen[0]) < -half * aspect * seen[2])
+    if seen[2] >= 0.0:
+        return None
+    right, down = 0.5 * seen[0] / (-seen[2] * half * aspect), -0.5 * seen[1] / (-seen[2] * half)
+    return (float(right), float(down)) if max(abs(right), abs(down)) < 0.5 else None
 
 
 def _arm_poses(spec: RobotSpec) -> np.ndarray:

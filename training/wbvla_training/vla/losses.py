@@ -8,14 +8,15 @@ import torch
 from torch.nn import functional as F
 
 from .decoders import Decoded
+from .examples import PICTURE, SCENE_STD
 from .modeling import Reading
 
 
 @dataclass(frozen=True)
 class Batch:
     """``image`` [B, 3, H, W], ``tokens`` [B, L], ``state`` [B, S] and ``action`` [B, T, A] normalised (NaN: none),
-    ``flags`` [B, T, 3] classes 0..2 (-100: none), ``progress`` [B], ``scene`` [B, 6] (NaN: none), ``codes`` [B, N]
-    (-100: none)."""
+    ``flags`` [B, T, 3] classes 0..2 (-100: none), ``progress`` [B], ``scene`` [B, 8] scaled (NaN: none), ``codes``
+    [B, N] (-100: none)."""
 
     image: torch.Tensor
     tokens: torch.Tensor
@@ -39,6 +40,7 @@ class LossWeights:
     flags: float = 0.5
     progress: float = 0.2
     scene: float = 0.5
+    point: float = 0.5
 
 
 def losses(
@@ -72,12 +74,22 @@ def losses(
         found["action"] = _l1(decoded.action, batch.action)
     found["progress"] = _l1(decoded.progress[:, 0], batch.progress)
     found["scene"] = _l1(decoded.scene, batch.scene)
+    found["point"] = _cross_entropy(decoded.point.float(), pointed(batch.scene, decoded.point.shape[1]), None)
     return found
 
 
 def total(parts: dict[str, torch.Tensor], weights: LossWeights) -> torch.Tensor:
     """The weighted sum; the two code sets count together (joint cross-entropy)."""
     return sum(getattr(weights, name.partition("_")[0]) * value for name, value in parts.items())  # type: ignore[return-value]
+
+
+def pointed(scene: torch.Tensor, patches: int) -> torch.Tensor:
+    """Number of the patch that shows the named thing [B], of ``patches`` in a square; -100 where nobody knows.
+    ``scene`` [B, 8] is scaled."""
+    side = round(patches**0.5)
+    place = scene[:, PICTURE] * torch.from_numpy(SCENE_STD[PICTURE]).to(scene) + 0.5
+    cell = (torch.nan_to_num(place) * side).long().clamp(0, side - 1)
+    return torch.where(torch.isfinite(place).all(dim=1), cell[:, 1] * side + cell[:, 0], -100)
 
 
 def class_weights(flags: torch.Tensor) -> torch.Tensor:

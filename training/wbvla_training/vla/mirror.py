@@ -9,7 +9,7 @@ import numpy as np
 from wbvla_core.robot_spec import RobotSpec
 
 _SWAP = {"left": "right", "right": "left"}
-_REVERSED = ("gravity_y", "s_y", "s_yaw", "v_y", "w_z", "ball_y", "table_y", "table_yaw")
+_REVERSED = ("gravity_y", "s_y", "s_yaw", "v_y", "w_z", "ball_y", "table_y", "table_yaw", "ball_u")
 
 
 @dataclass(frozen=True)
