@@ -58,7 +58,7 @@ def test_actions_codes_and_flags_follow_the_named_object(examples, tmp_path):
     save_vla(tmp_path / "model", vla, trainer.averaged())
     learned = load_vla(tmp_path / "model")
     after = figures(learned, examples, np.arange(len(examples)))
-    assert last["codes_mani"] < 0.9 < np.log(4)
+    assert last["codes_mani"] < 1.1 < np.log(4)
     assert after["flag_accuracy"] > 0.85 > 0.6 > before["flag_accuracy"]
     assert after["arm_error_rad"] < before["arm_error_rad"]
     # The other square, named, is elsewhere: the sentence decides, not the picture alone.
