@@ -69,10 +69,22 @@ class Stage:
             body = self.model.body(thing.name)
             if body.jntnum[0] == 1 and self.model.jnt_type[body.jntadr[0]] == mujoco.mjtJoint.mjJNT_FREE:
                 self._free_body(int(self.model.jnt_qposadr[body.jntadr[0]]), thing.pose)
+            elif body.jntnum[0] == 3:
+                self._rolling_body(thing.name, thing.pose)
         hooked = bool(np.isfinite(state.gantry_height))
         p = state.pelvis.position
         bar = (p.x, p.y, state.gantry_height) if hooked else OUT_OF_SIGHT_M
         show_gantry(self.model, self.data, np.array([*bar, 1.0, 0.0, 0.0, 0.0]), hooked)
+
+    def _rolling_body(self, name: str, pose) -> None:
+        """A cart: joints along and across its first heading, and about the vertical."""
+        body, q = self.model.body(name), pose.orientation
+        first = 2.0 * np.arctan2(body.quat[3], body.quat[0])
+        dx, dy = pose.position.x - body.pos[0], pose.position.y - body.pos[1]
+        c, s = np.cos(first), np.sin(first)
+        turned = 2.0 * np.arctan2(q.z, q.w) - first
+        for axis, value in (("x", c * dx + s * dy), ("y", c * dy - s * dx), ("yaw", turned)):
+            self.data.joint(f"{name}_{axis}").qpos[0] = value
 
     def _free_body(self, address: int, pose) -> None:
         p, q = pose.position, pose.orientation
