@@ -13,6 +13,7 @@ from wbvla_training.lam.modeling import LatentActionModel
 from wbvla_training.lam.quantizer import Quantizer
 from wbvla_training.lam.retrieval import across_domains
 from wbvla_training.lam.train import schedule
+from wbvla_training.lam.transport import Correlation, Transport, neighbourhood
 from wbvla_training.vision.errors import VisionError
 
 
@@ -117,6 +118,42 @@ def test_merged_patches_come_apart_again_in_their_places():
         replace(SMALL, merge=2)
 
 
+def test_codes_that_move_take_each_patch_from_where_they_point():
+    torch.manual_seed(0)
+    grid, reach = (4, 6), (1, 2)
+    transport = Transport(grid, reach, 8).eval()
+    index, there, _ = neighbourhood(grid, reach)
+    left = next(r for r in range(15) if index[8, r] == 7 and there[8, r])
+    with torch.no_grad():
+        transport.places.weight.zero_()
+        transport.places.bias.zero_()
+        transport.places.bias.reshape(24, 15)[:, left] = 50.0
+    features = torch.randn(2, 24, 5)
+    moved = transport(features, torch.zeros(2, 2, 4)).reshape(2, 4, 6, 5)
+    torch.testing.assert_close(moved[:, :, 1:], features.reshape(2, 4, 6, 5)[:, :, :-1])
+
+
+def test_correlation_peaks_where_a_patch_came_from():
+    torch.manual_seed(0)
+    correlation = Correlation((4, 6), (1, 2), 32)
+    first = torch.randn(1, 4, 6, 32)
+    later = first.roll(1, dims=2)
+    found = correlation(first.reshape(1, 24, 32), later.reshape(1, 24, 32))
+    index, _, _ = neighbourhood((4, 6), (1, 2))
+    best = index.gather(1, found[0].argmax(1, keepdim=True)).reshape(4, 6)
+    assert (best[:, 2:] == torch.arange(24).reshape(4, 6)[:, 1:-1]).all()
+
+
+def test_a_model_whose_codes_move_learns_and_passes_gradients_to_its_encoder():
+    torch.manual_seed(0)
+    model = LatentActionModel(replace(SMALL, patches=24, rows=4, merge=2, reach_rows=1, reach_columns=2))
+    out = model(torch.randn(6, 24, 12), torch.randn(6, 24, 12))
+    out.loss.backward()
+    assert out.prediction.shape == (6, 24, 12)
+    assert float(model.correlation_in.weight.grad.abs().max()) > 0.0
+    assert float(model.transport.places.weight.grad.abs().max()) > 0.0
+
+
 def test_use_and_perplexity_count_codes():
     assert codebook_use(torch.tensor([0, 1, 1, 3]), 8) == pytest.approx(3 / 8)
     assert perplexity(torch.tensor([2, 2, 2]), 16) == pytest.approx(1.0)
@@ -156,7 +193,7 @@ def test_configurations_say_what_is_wrong():
     assert (paper.model.tokens, paper.model.codes, paper.model.dim, paper.model.width) == (4, 16, 128, 768)
     tiny = preset("tiny", (8, 8), 128).model
     assert tiny.tokens >= 4 and tiny.codes >= 16
-    with pytest.raises(VisionError, match="there are tiny, paper"):
+    with pytest.raises(VisionError, match="there are tiny, tiny_moves, paper"):
         preset("huge", (1, 1), 1)
     with pytest.raises(VisionError, match=r"LamTraining\.amp"):
         LamTraining(steps=1, batch=1, learning_rate=1.0, amp="int4")

@@ -21,6 +21,8 @@ class LamConfig:
     by an exponential average of ``ema_decay``, and a code unused for ``restart_after`` steps is placed anew.
     ``rows``: rows of patches in a picture (0: as many as columns); ``merge`` x ``merge`` neighbouring patches are one
     token of the transformers, with all their features, so that nothing is lost and attention costs less.
+    ``reach_rows`` and ``reach_columns`` above 0: codes act on the future only by moving o_t's features, by up to so
+    many patches, before the decoder completes the picture without knowing them; the encoder is given correlations.
     """
 
     tokens: int
@@ -41,6 +43,8 @@ class LamConfig:
     codes_on_patches: bool = True
     rows: int = 0
     merge: int = 1
+    reach_rows: int = 0
+    reach_columns: int = 0
 
     def __post_init__(self) -> None:
         for item in ("tokens", "codes", "dim", "width", "encoder_depth", "decoder_depth", "heads", "patches"):
@@ -55,6 +59,16 @@ class LamConfig:
             )
         if not 0.0 < self.gap_s <= 10.0:
             raise VisionError(f"LamConfig.gap_s: {self.gap_s} must be within 0..10 s")
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """How far codes move features, in rows and columns of patches."""
+        return self.reach_rows, self.reach_columns
+
+    @property
+    def moves(self) -> bool:
+        """Whether codes move features instead of being the decoder's input."""
+        return self.reach != (0, 0)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -102,6 +116,9 @@ _TINY = LamPreset(
               feature_width=128, mlp_ratio=2.0, merge=2),
     LamTraining(steps=2000, batch=64, learning_rate=1e-3),
 )  # fmt: skip
+_TINY_MOVES = dataclasses.replace(
+    _TINY, model=dataclasses.replace(_TINY.model, reach_rows=3, reach_columns=4)
+)
 # OpenDriveLab/UniVLA latent_action_model/config/lam-stage-2.yaml: 4 tokens of 16 codes, latent 128, width 768, 12 + 12
 # blocks, beta 0.25, AdamW 1e-4 and 1e-2, clip 0.1, fp16, batch 512 overall; steps as in the WholeBodyVLA paper.
 _PAPER = LamPreset(
@@ -109,7 +126,7 @@ _PAPER = LamPreset(
               feature_width=768, residual=False, codes_on_patches=False),
     LamTraining(steps=30_000, batch=256, learning_rate=1e-4, warmup=500, clip=0.1, cosine=False, amp="float16"),
 )  # fmt: skip
-PRESETS = {"tiny": _TINY, "paper": _PAPER}
+PRESETS = {"tiny": _TINY, "tiny_moves": _TINY_MOVES, "paper": _PAPER}
 
 
 def preset(name: str, grid: tuple[int, int], feature_width: int) -> LamPreset:

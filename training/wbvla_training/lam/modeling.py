@@ -10,6 +10,7 @@ from torch import nn
 
 from wbvla_training.lam.configuration import LamConfig
 from wbvla_training.lam.quantizer import Quantizer
+from wbvla_training.lam.transport import Correlation, Transport
 from wbvla_training.vision.blocks import SpaceTimeBlock, SpatialBlock
 
 
@@ -40,7 +41,7 @@ class LatentActionModel(nn.Module):
         self.encoder_in = nn.Linear(merged, width)
         # Attention along time could find the difference of two frames by itself; given it, training is shorter.
         self.change_in = nn.Linear(merged, width, bias=False)
-        self.decoder_in = nn.Linear(merged, width)
+        self.decoder_in = nn.Linear(2 * merged if config.moves else merged, width)
         self.places = nn.Parameter(0.02 * torch.randn(places, width))
         self.decoder_places = nn.Parameter(0.02 * torch.randn(places, width))
         self.times = nn.Parameter(0.02 * torch.randn(2, 1, width))
@@ -49,9 +50,14 @@ class LatentActionModel(nn.Module):
         self.encoder = nn.ModuleList(SpaceTimeBlock(*sizes) for _ in range(config.encoder_depth))
         self.to_latent = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, config.dim))
         self.quantizer = Quantizer(config.codes, config.dim, config.ema_decay, config.restart_after)
-        self.from_latent = nn.Linear(config.dim, width)
-        self.code_places = nn.Parameter(0.02 * torch.randn(tokens, width))
-        self.onto_patches = nn.Linear(tokens * config.dim, width) if config.codes_on_patches else None
+        if config.moves:
+            self.correlation = Correlation(config.grid, config.reach, config.feature_width)
+            self.correlation_in = nn.Linear(self.correlation.index.shape[1] * config.merge**2, width)
+            self.transport = Transport(config.grid, config.reach, tokens * config.dim)
+        else:
+            self.from_latent = nn.Linear(config.dim, width)
+            self.code_places = nn.Parameter(0.02 * torch.randn(tokens, width))
+            self.onto_patches = nn.Linear(tokens * config.dim, width) if config.codes_on_patches else None
         self.decoder = nn.ModuleList(SpatialBlock(*sizes) for _ in range(config.decoder_depth))
         self.to_feature = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, merged))
         if config.residual:
@@ -62,10 +68,10 @@ class LatentActionModel(nn.Module):
     def latents(self, first: torch.Tensor, later: torch.Tensor) -> torch.Tensor:
         """Continuous latents [B, tokens, dim] before quantisation."""
         before, after = self._merge(first), self._merge(later)
-        tokens = torch.stack(
-            (self.encoder_in(before), self.encoder_in(after) + self.change_in(after - before)), 1
-        )
-        tokens = tokens + self.places
+        second = self.encoder_in(after) + self.change_in(after - before)
+        if self.config.moves:
+            second = second + self.correlation_in(self._merge(self.correlation(first, later)))
+        tokens = torch.stack((self.encoder_in(before), second), 1) + self.places
         queries = self.queries.expand(len(first), 2, *self.queries.shape)
         tokens = torch.cat((queries, tokens), 2) + self.times
         for block in self.encoder:
@@ -79,14 +85,22 @@ class LatentActionModel(nn.Module):
 
     def decode(self, first: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
         """Predicted features [B, P, D] of the future from o_t's and code vectors [B, tokens, dim]."""
-        patches = self.decoder_in(self._merge(first)) + self.decoder_places
-        if self.onto_patches is not None:
-            patches = patches + self.onto_patches(vectors.flatten(1)).unsqueeze(1)
-        tokens = torch.cat((self.from_latent(vectors) + self.code_places, patches), 1)
+        if self.config.moves:
+            moved = self.transport(first, vectors).to(first.dtype)
+            tokens = (
+                self.decoder_in(torch.cat((self._merge(moved), self._merge(first)), -1)) + self.decoder_places
+            )
+            base, skipped = moved, 0
+        else:
+            patches = self.decoder_in(self._merge(first)) + self.decoder_places
+            if self.onto_patches is not None:
+                patches = patches + self.onto_patches(vectors.flatten(1)).unsqueeze(1)
+            tokens = torch.cat((self.from_latent(vectors) + self.code_places, patches), 1)
+            base, skipped = first, self.config.tokens
         for block in self.decoder:
             tokens = block(tokens)
-        out = self._split(self.to_feature(tokens[:, self.config.tokens :]))
-        return first + out if self.config.residual else out
+        out = self._split(self.to_feature(tokens[:, skipped:]))
+        return base + out if self.config.residual else out
 
     def _merge(self, features: torch.Tensor) -> torch.Tensor:
         """[B, P, D] -> [B, P / m^2, m^2 D], the features of m x m neighbours one after the other."""
