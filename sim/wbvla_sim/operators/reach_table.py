@@ -22,6 +22,10 @@ BALL_AHEAD_M, BALL_ASIDE_M = 0.40, 0.18
 """Where the ball shall lie before the pelvis, aside on the hand's side: the middle of what the arm reaches."""
 IN_REACH_AHEAD_M, IN_REACH_ASIDE_M = (0.28, 0.48), (0.02, 0.32)
 HEADING_RAD = np.radians(25.0)
+LOST_M = 0.62
+"""Horizontal distance from pelvis to ball at which the operator gives up reaching and walks again."""
+STANCE_HEIGHT_M = 0.60
+"""Knees bent: with the legs nearly straight the robot gives way when an arm is stretched out."""
 GAP_M = 0.24
 """Least distance from pelvis to the table's edge."""
 # Grasp points on the way up, in the pelvis frame, left hand: beside the body first, so that nothing meets the table.
@@ -101,7 +105,7 @@ class ReachTableOperator:
             right=wrist if self._side == 1 else None,
             grippers=(0.0, 0.0),
             flags=flags,
-            height_m=self._spec.nominal_height_m,
+            height_m=STANCE_HEIGHT_M,
         )
 
     def _walk(self, ball: np.ndarray, view: View, now_ns: int) -> tuple[int, int, int]:
@@ -122,6 +126,10 @@ class ReachTableOperator:
                 self._phase_ns = now_ns
                 if not self._waypoints:
                     self._enter(Phase.REACH if self._in_reach(ball, view) else Phase.WALK, now_ns)
+        elif self.phase in (Phase.REACH, Phase.TOUCH) and np.hypot(ball[0], ball[1]) > LOST_M:
+            self._walker = Walker()
+            self._waypoints = [self._mirrored(READY_M)]
+            self._enter(Phase.LIFT, now_ns)
         elif self.phase is Phase.REACH:
             if self._follow(ball + ABOVE_M, REACH_SPEED_M_S, dt_s) and there:
                 self._enter(Phase.TOUCH, now_ns)
