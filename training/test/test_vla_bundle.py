@@ -15,7 +15,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 from safetensors.torch import load_file, save_file
-from vla_samples import CONTRACT, ROWS, SIDE, SPEC, toy_config, toy_examples
+from vla_training_samples import CONTRACT, ROWS, SIDE, SPEC, toy_config, toy_examples
 from wbvla_core.bundle import BundleError
 from wbvla_core.vla_input import InputError
 from wbvla_training.vla.bench import measure

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from vla_samples import CONTRACT, SPEC, toy_config
+from vla_training_samples import CONTRACT, SPEC, toy_config
 from wbvla_training.data.bench_dataset import Quiet
 from wbvla_training.data.convert import ConvertOptions, convert
 from wbvla_training.data.samples import SampleEpisode, write_sample

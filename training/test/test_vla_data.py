@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from vla_samples import FakeLabeller, toy_config
+from vla_training_samples import FakeLabeller, toy_config
 from wbvla_core.vla_input import prepare_image
 from wbvla_training.data.bench_dataset import Quiet
 from wbvla_training.data.convert import ConvertOptions, convert

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from vla_samples import ACTIONS, CONTRACT, ROWS, SPEC, toy_config, toy_examples
+from vla_training_samples import ACTIONS, CONTRACT, ROWS, SPEC, toy_config, toy_examples
 from wbvla_training.vla.batches import Augmentation, Batches, Part, augment
 from wbvla_training.vla.demos import pauses
 from wbvla_training.vla.errors import VlaError

@@ -23,7 +23,7 @@ from transformers import (
 )
 
 sys.path.insert(0, str(Path(__file__).parent))
-from vla_samples import SIDE, toy_config
+from vla_training_samples import SIDE, toy_config
 from wbvla_training.vla.configuration import paper, preset, tiny
 from wbvla_training.vla.errors import VlaError
 from wbvla_training.vla.files import load_vla, new_vla, save_vla
