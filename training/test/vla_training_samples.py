@@ -38,10 +38,11 @@ def toy_config(**changes) -> VlaConfig:
 
 
 def toy_examples(folder: Path, episodes: int = 6, each: int = 20, seed: int = 0) -> Examples:
-    """The named square's place is the goal of one joint and the sign of a flag; codes tell its quarter."""
-    rng = np.random.default_rng(seed)
+    """The named square's place is the goal of one joint and the sign of a flag; codes tell its quarter. Each picture
+    comes with both sentences, so that no picture gives away what to do."""
     pieces = []
     for episode in range(episodes):
+        rng = np.random.default_rng((seed, episode // 2))
         colour = ("red", "blue")[episode % 2]
         pictures = np.full((each, SIDE, SIDE, 3), 110, np.uint8)
         action = np.zeros((each, ROWS, ACTIONS), np.float32)

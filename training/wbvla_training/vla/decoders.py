@@ -79,7 +79,8 @@ class ExecutionDecoder(nn.Module):
         width, self.config, self.actions = config.width, config, actions
         self.register_buffer("seen", seen.float(), persistent=False)
         self.visual_pool = AttentionPool(tokens_width, width, config.heads, config.queries)
-        self.point = nn.Sequential(nn.LayerNorm(tokens_width), nn.Linear(tokens_width, 1))
+        self.point_key = nn.Sequential(nn.LayerNorm(tokens_width), nn.Linear(tokens_width, width))
+        self.point_query = nn.Sequential(nn.LayerNorm(tokens_width), nn.Linear(tokens_width, width))
         self.pointed = nn.Sequential(nn.LayerNorm(tokens_width), nn.Linear(tokens_width, width))
         self.seed = nn.Linear((config.queries + 1) * width, width)
         self.code_pool = AttentionPool(tokens_width, width, config.heads, config.queries)
@@ -99,7 +100,9 @@ class ExecutionDecoder(nn.Module):
         if self.training:
             state = state + self.config.state_noise * torch.randn_like(state) * self.seen
             state = state * (torch.rand(batch, 1, device=state.device) >= self.config.state_dropout)
-        point = self.point(visual)[..., 0]
+        # The code tokens know the sentence, the picture tokens what is where: one asks, the others answer.
+        asked = self.point_query(hidden).mean(dim=1)
+        point = (self.point_key(visual) @ asked[..., None])[..., 0] / asked.shape[-1] ** 0.5
         pointed = (torch.softmax(point, dim=-1)[:, None] @ self.pointed(visual))[:, 0]
         visual_pooled = torch.cat((self.visual_pool(visual).flatten(1), pointed), dim=-1)
         codes_pooled = self.code_pool(hidden, self.seed(visual_pooled)).flatten(1)
