@@ -17,7 +17,7 @@ def run(seed):
     return world, play(DEMO, stage), begun
 
 
-def test_demo_stands_squats_takes_pushes_and_faults_and_repeats_itself_to_the_byte():
+def test_demo_walks_squats_takes_pushes_and_faults_and_repeats_itself_to_the_byte():
     world, reactions, begun = run(1)
     log = world.log
     assert not log.column("fell").any()
@@ -25,15 +25,27 @@ def test_demo_stands_squats_takes_pushes_and_faults_and_repeats_itself_to_the_by
         (Reason.VLA_LOST, State.STANDING),
         (Reason.ESTOP, State.DAMPING),
     ]
-    times, height = log.column("time_s"), log.column("qpos")[:, 2]
-    squat = height[(times > begun["squats"]) & (times < begun["moves"])]
-    assert squat.min() == pytest.approx(SQUAT_M, abs=0.015)
-    assert squat[-1] == pytest.approx(STANDING_M, abs=0.01)
-    quaternions = log.column("qpos")[:, 3:7]
-    tilt = np.arccos(np.clip(1.0 - 2.0 * (quaternions[:, 1] ** 2 + quaternions[:, 2] ** 2), -1.0, 1.0))
-    pushed = (times > begun["pushed:"]) & (times < begun["the"])
-    assert 2.0 < np.degrees(tilt[pushed].max()) < 20.0
+    times, poses = log.column("time_s"), log.column("qpos")
+
+    def between(start, end):
+        return (times > begun[start]) & (times < begun[end])
+
+    turned = np.unwrap(heading(poses[between("steps", "walks")]))
+    assert turned[-1] - turned[0] == pytest.approx(0.5 * np.pi, abs=0.3)
+    walked = poses[between("walks", "sidesteps"), :2]
+    assert np.linalg.norm(walked[-1] - walked[0]) == pytest.approx(3.0, abs=0.4)
+    squat = poses[between("squats", "pushed:"), 2]
+    assert SQUAT_M - 0.1 < squat.min() < SQUAT_M + 0.02
+    assert squat[-1] == pytest.approx(STANDING_M, abs=0.04)
+    _, x, y, _ = poses[between("pushed:", "the"), 3:7].T
+    tilt = np.arccos(np.clip(1.0 - 2.0 * (x**2 + y**2), -1.0, 1.0))
+    assert 2.0 < np.degrees(tilt.max()) < 30.0
     assert State(int(log.column("driver_state")[-1])) is State.STANDING
     assert not log.column("hoisted")[-1]
     again, _, _ = run(1)
     assert again.log.to_bytes() == log.to_bytes()
+
+
+def heading(poses):
+    w, x, y, z = poses[:, 3:7].T
+    return np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y**2 + z**2))
