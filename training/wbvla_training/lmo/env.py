@@ -68,8 +68,6 @@ class LmoEnv(VecEnv):
         zeros = torch.zeros(n, self.num_actions)
         self.action, self.last_action, self.older_action = zeros, zeros, zeros
         self.intent = core_intent.Intent.standing(self.commands.height_m.clone())
-        self.set_points: Tensor | None = None
-        """Set-points [N, m] to apply instead of what the next actions mean, for an evaluation of whole controllers."""
         self.extras: dict = {}
         self._history: Tensor | None = None
         ages = self.episode_length_buf.clone()
@@ -113,7 +111,7 @@ class LmoEnv(VecEnv):
         """Apply ``actions`` [N, m]; returns observations, rewards [N], dones [N] and extras (``time_outs``, ``log``)."""
         self.older_action, self.last_action = self.last_action, self.action
         self.action = core_action.clip_action(actions.to("cpu").float(), self.action_config)
-        driven = self.targets(self.action) if self.set_points is None else self.set_points
+        driven = self.targets(self.action)
         wide = self._default.repeat(self.num_envs, 1)
         wide[:, list(self.observation_config.upper)] = self.upper.step(self.arm_level)
         wide[:, self._driven] = driven
@@ -245,7 +243,7 @@ class LmoEnv(VecEnv):
         speed = sensing.delayed(self.speed, speed, d.joint_delay_s)
         gravity = sensing.tilted(sensing.delayed(self.gravity, gravity, d.imu_delay_s), d.imu_tilt_rad)
         gyro = sensing.delayed(self.gyro, gyro, d.imu_delay_s)
-        measured = self.measured = core_observation.Measured(
+        measured = core_observation.Measured(
             position + noise.position_rad * torch.randn(position.shape, generator=g),
             speed + noise.velocity_rad_s * torch.randn(speed.shape, generator=g),
             gravity + noise.gravity * torch.randn(gravity.shape, generator=g),

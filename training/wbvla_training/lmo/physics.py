@@ -161,10 +161,6 @@ class BatchedRobot:
         self.armature[ids, 6:] = model.dof_armature[6:] * d["armature_scale"][:, None]
         self.frictionloss[ids] = self._frictionloss * d["joint_friction_scale"][:, None]
 
-    def set_gains(self, columns: np.ndarray, kp: np.ndarray, kd: np.ndarray) -> None:
-        """Change the gains [N, m] of the joints ``columns`` [m] of all robots."""
-        self.gain[:, columns, 0], self.bias[:, columns, 1], self.bias[:, columns, 2] = kp, -kp, -kd
-
     def centre_of_mass(self) -> np.ndarray:
         """[N, 3] in the world, with each robot's own masses (MuJoCo's subtree_com assumes the template's)."""
         weights = self.mass / self.mass.sum(1, keepdims=True)
