@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import math
+import hashlib
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from wbvla_core.bundle import BundleError
+from wbvla_core.bundle import FILE_NAME, BundleError
+from wbvla_core.paths import bundle_path
 from wbvla_core.robot_spec import RobotSpec, RobotSpecError
 
 from wbvla_sim.script import ScriptError
+from wbvla_sim.tasks.account import Asked, account, earlier_results, summarise, write_account
 from wbvla_sim.tasks.base import Task, find_task, tasks
 from wbvla_sim.tasks.collect import episode_folder
 from wbvla_sim.tasks.lockstep_trial import OPERATOR, TrialResult, run_trial
@@ -74,7 +76,8 @@ class Eval:
 
     wbvla task eval --task box_loading --policy operator --trials 50 --json operator.json
     wbvla task eval --task cart_pushing --policy operator --trials 10 --graph
-    wbvla task eval --task reach_table --policy vla/reach_table --trials 50 --swap-sentence"""
+    wbvla task eval --task reach_table --policy vla/reach_table --trials 50 --swap-sentence
+    Exit code 1 when the operator never succeeds; a policy's figure is a figure. 130: stopped before the last trial."""
 
     task: str
     """Name of the task; see 'wbvla task list'."""
@@ -101,9 +104,13 @@ class Eval:
     robot: str = "x2_ultra"
     """Robot spec, by name or path."""
     json: Path | None = None
-    """Write the account here."""
+    """Write the account here; in lock-step after every trial."""
+    resume: bool = False
+    """In lock-step: leave out the trials that --json holds from an evaluation that was stopped."""
 
 
+STOPPED = 130
+"""Exit code of a command that Ctrl-C ended before the last trial."""
 COMMANDS = {"list": List, "collect": Collect, "eval": Eval}
 
 
@@ -116,7 +123,7 @@ def main(argv: list[str] | None = None) -> int:
             return _list(console)
         if isinstance(call, Collect):
             return _collect(call, console)
-        return _eval(call, console)
+        return _eval(call, shlex.join(["wbvla", "task", *(sys.argv[1:] if argv is None else argv)]), console)
     except (ValueError, OSError, BundleError, RobotSpecError, ScriptError) as error:
         print(f"wbvla task: {error}", file=sys.stderr)
         return 1
@@ -163,10 +170,14 @@ def _collect(call: Collect, console: Console) -> int:
             film=_film(call.film, task, seed),
         )
 
-    return account(task, _run(left, one, console), call.json, console)
+    results = _run(left, one, console)
+    code = account(task, results, call.json, console)
+    if len(results) < len(left):
+        return STOPPED
+    return code if len(left) == len(folders) else 0
 
 
-def _eval(call: Eval, console: Console) -> int:
+def _eval(call: Eval, command: str, console: Console) -> int:
     if call.trials < 1:
         raise ValueError(f"--trials {call.trials}: expected 1 or more")
     if call.policy == OPERATOR and (call.blind or call.swap_sentence):
@@ -175,6 +186,10 @@ def _eval(call: Eval, console: Console) -> int:
         raise ValueError("--sentence and --swap-sentence exclude each other")
     task, spec = find_task(call.task), RobotSpec.load(call.robot)
     lmo = call.lmo or task.lmo
+    if call.resume and (call.json is None or call.graph):
+        raise ValueError("--resume needs --json and lock-step")
+    asked = Asked(call.trials, command, _options(call, lmo))
+    seeds = _seeds(call.first_seed, call.trials)
     if call.graph:
         if call.film is not None or call.sentence is not None or call.blind or call.swap_sentence:
             raise ValueError(
@@ -193,8 +208,17 @@ def _eval(call: Eval, console: Console) -> int:
                 policy=call.policy,
                 record=False,
             )
-            results = run_all_on_graph(task, spec, options, _seeds(call.first_seed, call.trials), console)
-        return account(task, results, call.json, console)
+            results = run_all_on_graph(task, spec, options, seeds, console)
+        return _judged(call, account(task, results, call.json, console, asked), len(results))
+    earlier = earlier_results(call.json, task, asked) if call.resume and call.json else []
+    earlier = [result for result in earlier if result.seed in seeds]
+    left = sorted(set(seeds) - {result.seed for result in earlier})
+    if earlier:
+        console.print(f"{len(earlier)} of {len(seeds)} trials are in {call.json} already")
+
+    def keep(results: list[TrialResult]) -> None:
+        if call.json is not None:
+            write_account(call.json, summarise(task, _by_seed(earlier + results), asked))
 
     def one(seed: int) -> TrialResult:
         film = _film(call.film, task, seed)
@@ -203,7 +227,28 @@ def _eval(call: Eval, console: Console) -> int:
             swap=call.swap_sentence,
         )  # fmt: skip
 
-    return account(task, _run(_seeds(call.first_seed, call.trials), one, console), call.json, console)
+    results = _by_seed(earlier + _run(left, one, console, keep))
+    return _judged(call, account(task, results, call.json, console, asked), len(results))
+
+
+def _options(call: Eval, lmo: str) -> dict[str, Any]:
+    """What decides what comes out of a trial; of a policy also which weights it has."""
+    names = ("policy", "robot", "blind", "swap_sentence", "sentence", "graph")
+    found = {name: getattr(call, name) for name in names} | {"lmo": lmo}
+    if call.policy != OPERATOR:
+        file = bundle_path(call.policy) / FILE_NAME
+        found["policy_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else ""
+    return found
+
+
+def _judged(call: Eval, code: int, done: int) -> int:
+    if done < call.trials:
+        return STOPPED
+    return code if call.policy == OPERATOR else 0
+
+
+def _by_seed(results: list[TrialResult]) -> list[TrialResult]:
+    return sorted(results, key=lambda result: result.seed)
 
 
 def _film(folder: Path | None, task: Task, seed: int) -> Path | None:
@@ -214,8 +259,13 @@ def _seeds(first: int, count: int) -> list[int]:
     return list(range(first, first + count))
 
 
-def _run(seeds: list[int], one: Callable[[int], TrialResult], console: Console) -> list[TrialResult]:
-    """All trials, with progress; Ctrl-C ends after what is done."""
+def _run(
+    seeds: list[int],
+    one: Callable[[int], TrialResult],
+    console: Console,
+    keep: Callable[[list[TrialResult]], None] = lambda _results: None,
+) -> list[TrialResult]:
+    """All trials, with progress; ``keep`` is given what there is after each. Ctrl-C ends after what is done."""
     results: list[TrialResult] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
@@ -224,65 +274,15 @@ def _run(seeds: list[int], one: Callable[[int], TrialResult], console: Console) 
             for seed in seeds:
                 result = one(seed)
                 results.append(result)
+                keep(results)
                 good = sum(r.verdict.success for r in results)
                 progress.update(bar, advance=1, description=f"{good}/{len(results)} done")
                 if not result.verdict.success:
                     console.print(f"seed {seed}: {result.sentence}: {result.verdict.reason}")
         except KeyboardInterrupt:
-            console.print(f"stopped after {len(results)} of {len(seeds)}; run the same command to go on")
+            how = "collecting goes on with the same command, eval with --resume"
+            console.print(f"stopped after {len(results)} of {len(seeds)}; {how}")
     return results
-
-
-def account(task: Task, results: list[TrialResult], file: Path | None, console: Console) -> int:
-    """Print and write what came out; the exit code (1 when no trial succeeded)."""
-    good = sum(result.verdict.success for result in results)
-    low, high = wilson(good, len(results))
-    virtual_s, wall_s = (sum(getattr(result, name) for result in results) for name in ("virtual_s", "wall_s"))
-    names = dict.fromkeys(name for result in results for name in result.verdict.subgoals)
-    subgoals = {name: sum(result.verdict.subgoals.get(name, False) for result in results) for name in names}
-    summary = {
-        "task": task.name,
-        "trials": len(results),
-        "successes": good,
-        "success_rate": good / len(results) if results else 0.0,
-        "confidence_95": [low, high],
-        "subgoals": subgoals,
-        "falls": sum(result.verdict.reason == "the robot fell" for result in results),
-        "mean_success_s": _mean([result.verdict.time_s for result in results if result.verdict.success]),
-        "times_real_time": virtual_s / wall_s if wall_s else 0.0,
-        "episodes": [
-            {**asdict(result.verdict), "outcome": result.verdict.outcome.value, "seed": result.seed,
-             "sentence": result.sentence, "bag": str(result.bag or ""), "messages": result.messages}
-            for result in results
-        ],
-    }  # fmt: skip
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    if results:
-        parts = ", ".join(f"{name} {count}" for name, count in subgoals.items()) if len(subgoals) > 1 else ""
-        if parts:
-            console.print(f"subgoals of {len(results)}: {parts}")
-        console.print(
-            f"{task.name}: {good} of {len(results)} succeeded "
-            f"({summary['success_rate']:.0%}, 95 % interval {low:.0%} to {high:.0%}), "
-            f"{summary['times_real_time']:.1f} x real time"
-        )
-    return 0 if good or not results else 1
-
-
-def wilson(good: int, trials: int, z: float = 1.96) -> tuple[float, float]:
-    """Confidence interval of a success rate (Wilson's score interval, 95 % by default)."""
-    if trials == 0:
-        return 0.0, 1.0
-    rate, extra = good / trials, z * z / trials
-    centre = (rate + extra / 2) / (1 + extra)
-    half = z / (1 + extra) * math.sqrt(rate * (1 - rate) / trials + extra / (4 * trials))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
 
 
 if __name__ == "__main__":

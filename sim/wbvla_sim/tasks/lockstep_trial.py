@@ -23,6 +23,7 @@ from wbvla_sim.tasks.base import Judge, Outcome, Task, Verdict
 from wbvla_sim.tasks.collect import INTERRUPTED
 from wbvla_sim.tasks.lockstep_bag import LockStepBag
 from wbvla_sim.tasks.trial_film import TrialFilm
+from wbvla_sim.tasks.trial_watch import TrialNotes, TrialWatch
 from wbvla_sim.tasks.truth import view_of
 from wbvla_sim.world import build_world
 
@@ -37,7 +38,8 @@ AFTER_S = 0.6
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What came of one trial. ``virtual_s`` and ``wall_s`` from the start of the run, standing up included."""
+    """What came of one trial. ``virtual_s`` and ``wall_s`` from the start of the run, standing up included; ``notes``
+    only of lock-step."""
 
     seed: int
     sentence: str
@@ -46,6 +48,7 @@ class TrialResult:
     virtual_s: float
     wall_s: float
     messages: int = 0
+    notes: TrialNotes | None = None
 
 
 class LockStepTeleop:
@@ -143,6 +146,7 @@ def run_trial(
         else:
             world.vla.set_instruction(sentence, world.now_ns)
             world.driver.set_authority(Source.VLA, world.now_ns)
+        watch = TrialWatch(world)
         verdict = _watch(world, judge, recorder, movie)
         if recorder is not None:
             world.run_ms(round(AFTER_S * 1000))
@@ -160,7 +164,8 @@ def run_trial(
             movie.close()
     count = sum(messages.values()) if recorder is not None else 0
     virtual_s = (world.now_ns - EPOCH_NS) / 1e9
-    return TrialResult(seed, sentence, verdict, bag, virtual_s, time.monotonic() - begin_s, count)
+    wall_s = time.monotonic() - begin_s
+    return TrialResult(seed, sentence, verdict, bag, virtual_s, wall_s, count, watch.notes())
 
 
 def _watch(
