@@ -11,11 +11,12 @@ from collections.abc import Callable
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from std_msgs.msg import String
-from wbvla_core.types import State
+from wbvla_core.types import Reason, State
+from wbvla_ros.conversions import to_ns
 
 from wbvla_msgs import msg, srv
 from wbvla_ros import qos
-from wbvla_sim.script import ScriptError
+from wbvla_sim.script import Change, ScriptError
 
 SERVICE_TIMEOUT_S = 5.0
 SERVICES = {
@@ -26,6 +27,7 @@ SERVICES = {
     "stop_episode": srv.StopEpisode,
     "discard_episode": srv.DiscardEpisode,
     "sim/gantry": srv.SimGantry,
+    "sim/push": srv.SimPush,
     "sim/reset": srv.SimReset,
 }
 _IDLE = (State.UNCONFIGURED, State.INACTIVE)
@@ -34,11 +36,15 @@ _IDLE = (State.UNCONFIGURED, State.INACTIVE)
 class Supervisor:
     """A node with a thread of its own; calls block until done and raise ScriptError when they fail."""
 
-    def __init__(self, namespace: str, alive: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, namespace: str, alive: Callable[[], None] = lambda: None, name: str = "supervisor"
+    ) -> None:
         """``alive`` is called while waiting; it raises when the graph is gone."""
-        self.node = rclpy.create_node("supervisor", namespace=namespace)
+        self.node = rclpy.create_node(name, namespace=namespace)
         self._alive = alive
         self.statuses: dict[str, msg.Status] = {}
+        self.changes: list[Change] = []
+        """Of the driver's state or reason, in order."""
         self.sim: msg.SimState | None = None
         self.episode = msg.EpisodeStatus()
         self._instruction = self.node.create_publisher(String, "instruction", qos.LATCHED)
@@ -115,6 +121,13 @@ class Supervisor:
 
     def _on_status(self, status: msg.Status) -> None:
         self.statuses[status.node] = status
+        if status.node != "driver":
+            return
+        state, reason = State(status.state), Reason(status.reason)
+        last = self.changes[-1] if self.changes else None
+        if last is None or (last.state, last.reason) != (state, reason):
+            stamp_ns = to_ns(status.since) or to_ns(status.header.stamp)
+            self.changes.append(Change(stamp_ns, state, reason, status.detail))
 
     def _on_episode(self, status: msg.EpisodeStatus) -> None:
         self.episode = status

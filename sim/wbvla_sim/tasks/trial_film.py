@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from wbvla_sim.assemble import HeadCamera
+from wbvla_sim.film import Film
 from wbvla_sim.plant import Plant
 from wbvla_sim.render import Renderer
 
@@ -22,8 +23,6 @@ class TrialFilm:
 
     def __init__(self, path: Path, plant: Plant) -> None:
         """Raises NoOpenGLError where there is no OpenGL."""
-        from wbvla_cli.video import Film
-
         path.parent.mkdir(parents=True, exist_ok=True)
         self._renderer = Renderer(plant.model, *SIZE, shadows=True)
         self._eyes = HeadCamera(plant.spec, CAMERA)

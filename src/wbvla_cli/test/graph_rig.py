@@ -16,9 +16,9 @@ import psutil
 import rclpy
 from rich.console import Console
 from wbvla_cli.director import Director
-from wbvla_cli.graph import Graph
 from wbvla_core.mailbox import Mailbox
 from wbvla_core.types import PlantReading, PlantState, Reason, Source, State
+from wbvla_ros.launched_graph import Graph
 from wbvla_sim.gantry import bar_height_m
 from wbvla_sim.script import Change, ScriptError
 from wbvla_sim.sim_mailbox import FaultRequest, SimMailbox

@@ -15,9 +15,9 @@ import rclpy
 from rich.console import Console
 from wbvla_cli.demo_script import SQUAT_M, STAND_UP, STANDING_M
 from wbvla_cli.director import Director
-from wbvla_cli.graph import Graph
 from wbvla_core.robot_spec import RobotSpec
 from wbvla_core.types import Source, State
+from wbvla_ros.launched_graph import Graph
 from wbvla_sim.assemble import assemble
 from wbvla_sim.lockstep_stage import LockStepStage
 from wbvla_sim.script import Authority, Loco, Push, Step, Wait, play

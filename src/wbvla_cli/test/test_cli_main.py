@@ -28,7 +28,7 @@ def test_an_unknown_bench_and_robot_are_refused(capsys):
     assert bench.main(["nothing"]) == 2
     assert "loop" in capsys.readouterr().err
     with pytest.raises(ValueError, match="x2"):
-        launch.command("g9", [])
+        launch.launch_command("g9", [])
 
 
 def test_rate_is_the_median_of_one_second_windows_and_ignores_pauses():

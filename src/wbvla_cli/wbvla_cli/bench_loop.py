@@ -14,12 +14,12 @@ from pathlib import Path
 import rclpy
 import tyro
 from rich.console import Console
+from wbvla_ros.launched_graph import Graph
 from wbvla_sim.script import play
 
 from wbvla_cli.demo import NODES
 from wbvla_cli.demo_script import STAND_UP
 from wbvla_cli.director import Director
-from wbvla_cli.graph import Graph
 
 NAMESPACE = "wbvla"
 

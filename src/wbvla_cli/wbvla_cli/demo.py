@@ -14,13 +14,13 @@ import rclpy
 import tyro
 from rich.console import Console
 from wbvla_core.robot_spec import RobotSpec
+from wbvla_ros.launched_graph import Graph, GraphError
 from wbvla_sim.script import Reaction, ScriptError, play
 
 from wbvla_cli import report
 from wbvla_cli.bag_metrics import BagMetrics, measure
 from wbvla_cli.demo_script import DEMO
 from wbvla_cli.director import Director
-from wbvla_cli.graph import Graph, GraphError
 from wbvla_cli.processes import ProcessSampler
 
 NAMESPACE = "wbvla"

@@ -19,9 +19,9 @@ from rich.console import Console
 from std_msgs.msg import String
 from wbvla_core.robot_spec import RobotSpec
 from wbvla_core.types import ArmTarget, LocoCommand, Reason, Source, State
+from wbvla_ros.launched_graph import Graph
 from wbvla_sim.script import Change, ScriptError
 
-from wbvla_cli.graph import Graph
 from wbvla_msgs import msg, srv
 from wbvla_ros import conversions, qos
 

@@ -6,30 +6,7 @@ import threading
 import time
 
 import psutil
-
-EXECUTABLES = (
-    "plant",
-    "sim_node",
-    "driver_node",
-    "lmo_node",
-    "vla_node",
-    "teleop_node",
-    "recorder",
-    "robot_state_publisher",
-)
-
-
-def label(process: psutil.Process) -> str:
-    """Executable name of a node process; ``launch`` for the launcher itself."""
-    for part in process.cmdline():
-        name = part.rsplit("/", 1)[-1].removesuffix(".py")
-        if name in EXECUTABLES:
-            return name
-        # The embedded launcher starts a node as 'module:function'.
-        for executable in EXECUTABLES:
-            if executable in part.replace(":", " ").replace(".", " ").split():
-                return executable
-    return "launch"
+from wbvla_ros.launched_graph import label
 
 
 class ProcessSampler:

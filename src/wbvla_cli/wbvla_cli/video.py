@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import mujoco
 import numpy as np
 from PIL import Image
@@ -16,6 +14,7 @@ from rosbags.highlevel import AnyReader
 from wbvla_core.model import ROOT_JOINT, hand_addresses, joint_addresses, opening_to_finger_m
 from wbvla_core.robot_spec import RobotSpec
 from wbvla_core.timing import NS_PER_S
+from wbvla_sim.film import Film
 from wbvla_sim.gantry import show_gantry
 from wbvla_sim.render import Renderer
 from wbvla_sim.scenes import build_scene
@@ -25,23 +24,6 @@ INSET_WIDTH = 300
 FRAME_RATE_HZ = 20
 OUT_OF_SIGHT_M = (0.0, 0.0, 20.0)
 CAMERA = "head_camera/image_raw/compressed"
-
-
-class Film:
-    """H.264 in MP4, frames [H, W, 3] uint8 at a constant rate."""
-
-    def __init__(self, path: Path, width: int, height: int, rate_hz: int):
-        self._container = av.open(str(path), "w")
-        self._stream = self._container.add_stream("libx264", rate=Fraction(rate_hz))
-        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
-        self._stream.options = {"crf": "24", "preset": "veryfast"}
-
-    def add(self, picture: np.ndarray) -> None:
-        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-
-    def close(self) -> None:
-        self._container.mux(self._stream.encode())
-        self._container.close()
 
 
 class Stage:

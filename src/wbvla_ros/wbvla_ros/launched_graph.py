@@ -9,10 +9,32 @@ from pathlib import Path
 
 import psutil
 
-from wbvla_cli import launch
-from wbvla_cli.processes import label
+from wbvla_ros.launch_command import launch_command
 
 STOP_TIMEOUT_S = 20.0
+EXECUTABLES = (
+    "plant",
+    "sim_node",
+    "driver_node",
+    "lmo_node",
+    "vla_node",
+    "teleop_node",
+    "recorder",
+    "robot_state_publisher",
+)
+
+
+def label(process: psutil.Process) -> str:
+    """Executable name of a node process; ``launch`` for the launcher itself."""
+    for part in process.cmdline():
+        name = part.rsplit("/", 1)[-1].removesuffix(".py")
+        if name in EXECUTABLES:
+            return name
+        # The embedded launcher starts a node as 'module:function'.
+        for executable in EXECUTABLES:
+            if executable in part.replace(":", " ").replace(".", " ").split():
+                return executable
+    return "launch"
 
 
 class GraphError(RuntimeError):
@@ -24,7 +46,7 @@ class Graph:
 
     def __init__(self, robot: str, arguments: dict[str, str], log: Path):
         self._log = log
-        command = launch.command(robot, [f"{name}:={value}" for name, value in arguments.items()])
+        command = launch_command(robot, [f"{name}:={value}" for name, value in arguments.items()])
         self._output = log.open("wb")
         self.process = subprocess.Popen(
             command,
