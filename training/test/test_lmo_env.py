@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import mujoco
 import numpy as np
 import pytest
 import torch
 from wbvla_core.robot_spec import RobotSpec
-from wbvla_training.lmo import clips, randomisation
+from wbvla_training.lmo import clips, randomisation, sensing
 from wbvla_training.lmo.cli import PACKAGED_CLIPS
 from wbvla_training.lmo.config import PhysicsConfig, RandomisationConfig, UpperBodyConfig
 from wbvla_training.lmo.disturbances import Disturbances
@@ -186,3 +187,45 @@ def test_a_robot_that_falls_starts_a_new_episode_upright():
             assert env.gravity[fallen, 2] < -0.99 and env.height[fallen] > 0.55
             return
     pytest.fail("limp robots stayed up for 3 s")
+
+
+def test_balance_shifts_to_where_the_ground_must_push_against_the_hand_forces():
+    """Against the engine's inverse dynamics of a robot that does not accelerate: its root must be held by a wrench whose
+    horizontal moment vanishes about the point where the ground pushes."""
+    env = LmoEnv(replace(preset("x2_stage2"), num_envs=2), None)
+    env.step(torch.zeros(2, 13))
+    before = env._record().balance
+    force = torch.tensor([[[18.0, -12.0, 9.0], [-5.0, 4.0, -20.0]], [[0.0, 0.0, 0.0], [30.0, 0.0, 0.0]]])
+    env.disturbances.hand_force = force
+    found = env._record().balance - before
+    for i in range(2):
+        free, pushed = (_ground_point(env, i, f) for f in (np.zeros((2, 3)), force[i].numpy()))
+        shift = torch.tensor([[*(pushed - free), 0.0]], dtype=torch.float32)
+        expected = sensing.to_heading(shift, env.yaw[i : i + 1])[0, :2]
+        torch.testing.assert_close(found[i], expected, atol=2e-4, rtol=0)
+    assert found.abs().max() > 0.03
+    forward = sensing.to_heading(torch.tensor([[[30.0, 0.0, 0.0]]]).repeat(2, 1, 1), env.yaw)[1, 0, :2]
+    assert found[1] @ forward > 0.0, "pushed forwards, the ground must push further ahead"
+    env.disturbances.hand_force = torch.zeros(2, 2, 3)
+    assert torch.equal(env._record().balance, before)
+
+
+def _ground_point(env: LmoEnv, i: int, force: np.ndarray) -> np.ndarray:
+    """Point [2] of the ground about which the wrench that holds robot ``i`` still has no horizontal moment."""
+    robot, ground = env.robot, float(env.lowest_sole[i])
+    model = build_model(SPEC, env.cfg.physics)
+    model.body_mass[:], model.body_ipos[:] = robot.mass[i], robot.ipos[i]
+    data = mujoco.MjData(model)
+    data.qpos[:] = robot.qpos[i]
+    mujoco.mj_forward(model, data)
+    data.qacc[:] = 0.0
+    data.qfrc_constraint[:] = 0.0
+    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONSTRAINT
+    mujoco.mj_inverse(model, data)
+    pushed = np.zeros(model.nv)
+    for hand, f in zip(robot.ids.hands, force, strict=True):
+        mujoco.mj_applyFT(model, data, f, np.zeros(3), data.xipos[hand], hand, pushed)
+    wrench = data.qfrc_inverse[:6] - pushed[:6]
+    moment = data.xmat[1].reshape(3, 3) @ wrench[3:]
+    f, up = wrench[:3], data.qpos[2] - ground
+    return data.qpos[:2] + np.array([-moment[1] - up * f[0], moment[0] - up * f[1]]) / f[2]

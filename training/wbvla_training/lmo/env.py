@@ -185,6 +185,7 @@ class LmoEnv(VecEnv):
         )
         torque = torch.from_numpy(self.robot.force[:, self._driven_columns.numpy()].copy())
         point = self.com + (self.com - self._com_before) / (DT_S * 3.8)
+        point[:, :2] += self._load_shift()
         self.foot_velocity = (self.foot - self._foot_before) / DT_S
         return rewards.StepRecord(
             velocity=self.velocity,
@@ -220,6 +221,14 @@ class LmoEnv(VecEnv):
             walking=self.intent.gait.on,
             asked_to_stand=(self.intent.request == 0).all(-1) & (self.intent.ramp.abs().sum(-1) < 0.12),
             fell=fell,
+        )
+
+    def _load_shift(self) -> Tensor:
+        """[N, 2] m, world: what the hand forces of this step add to the capture point."""
+        at = torch.from_numpy(self.robot.xipos[:, self.robot.ids.hands].copy())
+        at[..., 2] -= self.lowest_sole[:, None]
+        return sensing.load_shift(
+            self.disturbances.hand_force, at, self.com, torch.from_numpy(self.robot.weight_n())
         )
 
     def _next_commands(self) -> None:

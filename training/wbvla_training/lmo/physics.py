@@ -166,6 +166,10 @@ class BatchedRobot:
         weights = self.mass / self.mass.sum(1, keepdims=True)
         return np.einsum("nb,nbx->nx", weights.astype(np.float32), self.xipos)
 
+    def weight_n(self) -> np.ndarray:
+        """[N] weight of each robot with its own masses, N."""
+        return (self.mass.sum(1) * -self.model.opt.gravity[2]).astype(np.float32)
+
     def step(self, targets_rad: np.ndarray) -> None:
         """One control step with position set-points [N, joints]; motor limits follow the torque-speed line."""
         wide = np.zeros((self.num_envs, self.spec.n))

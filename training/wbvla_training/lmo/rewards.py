@@ -54,7 +54,8 @@ class StepRecord:
     foot_tilt: Tensor
     """[N, 2] squared horizontal part of the sole normal."""
     balance: Tensor
-    """[N, 2] capture point (centre of mass plus its velocity / 3.8 per s) ahead of and left of the feet's middle, m."""
+    """[N, 2] where the ground must push for the robot to come to rest, ahead of and left of the feet's middle, m: capture point
+    (centre of mass plus its velocity / 3.8 per s) plus what the sustained hand forces ask for (``sensing.load_shift``)."""
     foot_spacing: Tensor
     """[N] lateral distance of the feet in the heading frame, m."""
     stance_offset: Tensor
@@ -243,7 +244,8 @@ def stand_action(s: StepRecord, c: RewardConfig) -> Tensor:
 
 
 def balance(s: StepRecord, c: RewardConfig) -> Tensor:
-    """While asked to stand: distance of the capture point from its place 35 mm ahead of the ankles, m."""
+    """While asked to stand: distance, from its place 35 mm ahead of the ankles, of the point where the ground must push, m. A
+    robot that leans against a hand force is in place."""
     away = torch.stack([s.balance[:, 0] - 0.035, s.balance[:, 1]], -1).norm(dim=-1)
     return s.asked_to_stand.to(away.dtype) * away
 
