@@ -48,7 +48,7 @@ def write(path: Path, packages: dict[str, str]) -> None:
 
 if __name__ == "__main__":
     run = closure(set())
-    both = closure({"train", "dev"})
+    both = closure({"train", "dev", "view"})
     target = ROOT / "requirements"
     target.mkdir(exist_ok=True)
     write(target / "run.lock", run)

@@ -47,7 +47,7 @@ system_packages "$python"
 pip() { .venv/bin/python -m pip --disable-pip-version-check --quiet "$@"; }
 
 say "installing Python packages ($what); the first time takes some minutes"
-extras=$([ "$what" = all ] && echo '[train,dev]' || true)
+extras=$([ "$what" = all ] && echo '[train,dev,view]' || true)
 if .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
     locks=(-r requirements/run.lock)
     [ "$what" = all ] && locks+=(-r requirements/train.lock)

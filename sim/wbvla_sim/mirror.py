@@ -66,6 +66,16 @@ class Mirror:
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_comPos(self._model, self._data)
 
+    @property
+    def model(self) -> mujoco.MjModel:
+        """The world last followed; another object when the scene is another one."""
+        return self._model
+
+    @property
+    def data(self) -> mujoco.MjData:
+        """Its state, bodies placed (``mj_kinematics``)."""
+        return self._data
+
     def picture(self, camera: str, width: int, height: int) -> np.ndarray:
         """RGB picture [H, W, 3] of a robot camera; raises NoOpenGLError where there is no OpenGL."""
         renderer = self._renderers.get((width, height))

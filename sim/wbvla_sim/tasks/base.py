@@ -81,3 +81,8 @@ def find_task(name: str) -> Task:
     if name not in known:
         raise ValueError(f"there is no task '{name}'; choose one of {', '.join(known)}")
     return known[name]
+
+
+def tasks_of(scene: str) -> list[Task]:
+    """All tasks that are done in ``scene``."""
+    return [task for task in tasks().values() if task.scene == scene]

@@ -31,7 +31,8 @@ NODES = ("sim_node", "driver", "lmo_node")
 class GraphOptions:
     """How to run: ``device`` scripted or joy, ``lmo`` bundle, ``out`` folder for bags, who operates, which robot;
     ``discard_last``: the last episode is discarded although it may be good. ``policy``: a VLA bundle instead of the
-    operator; ``record`` False: nothing is recorded; ``plant_summary``: file for the plant's own account ("" for none)."""
+    operator; ``record`` False: nothing is recorded; ``plant_summary``: file for the plant's own account ("" for none);
+    ``log``: for the graph's output (None: OUT/launch.log)."""
 
     device: str
     lmo: str
@@ -43,6 +44,7 @@ class GraphOptions:
     policy: str = OPERATOR
     record: bool = True
     plant_summary: str = ""
+    log: Path | None = None
 
     @property
     def by_operator(self) -> bool:
@@ -83,10 +85,10 @@ def graph_session(
 ) -> Iterator[Session]:
     """Launch the graph with the scene of ``task`` and ``seed``, wait until it is up, and end it afterwards.
 
-    Its output goes to ``options.out``/launch.log. Raises ScriptError when it does not come up."""
+    Raises ScriptError when it does not come up."""
     os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
     os.environ.setdefault("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1))
-    log = options.out / "launch.log"
+    log = options.log or options.out / "launch.log"
     console.print(f"starting the graph (ROS_DOMAIN_ID {os.environ['ROS_DOMAIN_ID']}, output in {log})")
     with ExitStack() as stack:
         graph = stack.enter_context(Graph("x2", launch_arguments(task, options, seed), log))

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
-from wbvla_core.types import State
+from wbvla_core.types import Source, State
 from wbvla_teleop.devices.scripted import REST
 
 from wbvla_sim.script import ScriptError
@@ -21,6 +22,8 @@ from wbvla_sim.tasks.supervisor import Supervisor
 LOWER_M, LOWER_SPEED_M_S = 0.16, 0.2
 """The robot hangs 10 cm above the floor; the rope is then 6 cm slack."""
 SETTLE_S = 1.0
+VERDICT_TOPIC = "task/verdict"
+"""What the judge says, for people (String, latched)."""
 
 
 def _nothing(_time_s: float) -> None:
@@ -41,9 +44,7 @@ def run_on_graph(
     discarded. ``meanwhile`` is called some 200 times a second with the trial's time [s]; a ScriptError of it ends the
     trial as failed."""
     begin_s = time.monotonic()
-    supervisor.instruct(REST)
-    supervisor.call("estop", reason="between trials")
-    supervisor.call("sim/reset", task=task.scene, seed=seed)
+    begin_scene(supervisor, task.scene, seed)
     sentence = referee.prepare(task, seed)
     supervisor.wait_for("the new scene", referee.shows, 10.0)
     scribe.open(sentence)
@@ -70,13 +71,34 @@ def run_on_graph(
     return TrialResult(seed, sentence, verdict, bag, end_s - start_s, end_s - begin_s)
 
 
-def stand_up(supervisor: Supervisor, referee: Referee) -> None:
+class Hoist(Protocol):
+    """Knows where the gantry's bar is."""
+
+    def gantry_height_m(self) -> float:
+        """NaN while unhooked or unknown."""
+        ...
+
+
+def begin_scene(supervisor: Supervisor, scene: str, seed: int) -> None:
+    """Hang the damped robot up in ``scene``; nobody commands it any more. Raises ScriptError."""
+    supervisor.instruct(REST)
+    supervisor.call("estop", reason="between trials")
+    supervisor.call("sim/reset", task=scene, seed=seed)
+
+
+def rest(supervisor: Supervisor) -> None:
+    """Whoever acts lets go, and the robot stands. Raises ScriptError."""
+    supervisor.instruct(REST)
+    supervisor.call("set_authority", source=int(Source.NONE))
+
+
+def stand_up(supervisor: Supervisor, hoist: Hoist) -> None:
     """From hanging in damping to standing on the floor without a rope. Raises ScriptError."""
-    supervisor.wait_for("the robot to hang", lambda: math.isfinite(referee.gantry_height_m()), 5.0)
+    supervisor.wait_for("the robot to hang", lambda: math.isfinite(hoist.gantry_height_m()), 5.0)
     time.sleep(0.5)
     supervisor.call("release", hoisted=True)
     supervisor.wait_for_state(State.STANDING, timeout_s=15.0)
-    height = referee.gantry_height_m() - LOWER_M
+    height = hoist.gantry_height_m() - LOWER_M
     supervisor.call("sim/gantry", hooked=True, height=height, speed=LOWER_SPEED_M_S)
     supervisor.wait_for(
         "the rope to hang loose", lambda: supervisor.sim is not None and not supervisor.sim.hoisted, 10.0

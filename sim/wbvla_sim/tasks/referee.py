@@ -20,12 +20,13 @@ class Referee:
         self._box = SimMailbox.open(name, spec, OPEN_TIMEOUT_S)
         self._judge: Judge | None = None
 
-    def prepare(self, task: Task, seed: int) -> str:
-        """Get ready for the trial of ``seed``; returns its sentence. The plant must have been reset to it."""
+    def prepare(self, task: Task, seed: int, sentence: str | None = None) -> str:
+        """Get ready for the trial of ``seed``; returns its sentence. ``sentence``: judge by this one instead; raises
+        ValueError when it does not belong to the task."""
         world = build_world(self._spec, task.scene, seed)
+        sentence = sentence or task.sentence(world.model, seed)
+        self._judge = task.judge(world.model, self._spec, sentence)
         self._model, self._data = world.model, mujoco.MjData(world.model)
-        sentence = task.sentence(self._model, seed)
-        self._judge = task.judge(self._model, self._spec, sentence)
         self._key = (task.scene, seed)
         return sentence
 
@@ -45,6 +46,11 @@ class Referee:
         """Where the gantry's bar is; NaN while unhooked or unknown."""
         snapshot = self._box.read()
         return float("nan") if snapshot is None else snapshot.gantry_height_m
+
+    def scene(self) -> tuple[str, int] | None:
+        """Scene and seed that the plant shows; None before its first word."""
+        snapshot = self._box.read()
+        return None if snapshot is None else (snapshot.task, snapshot.seed)
 
     def shows(self) -> bool:
         """Whether the plant shows the scene that :meth:`prepare` got ready for."""

@@ -18,14 +18,14 @@ from wbvla_ros.launched_graph import Graph, GraphError
 from wbvla_sim.script import Reaction, ScriptError, play
 
 from wbvla_cli import report
-from wbvla_cli.bag_metrics import BagMetrics, measure
+from wbvla_cli.bag_metrics import measure
 from wbvla_cli.demo_script import DEMO
 from wbvla_cli.director import Director
 from wbvla_cli.processes import ProcessSampler
+from wbvla_cli.run_figures import Run, assemble, fault_row, summarise
 
 NAMESPACE = "wbvla"
 NODES = ("driver", "lmo_node", "vla_node", "recorder")
-TOPICS = {"camera": "head_camera/image_raw/compressed", "vla": "vla/loco_command"}
 
 
 @dataclass
@@ -33,7 +33,20 @@ class Arguments:
     """Run the graph in simulation: hung, lowered, standing, squatting, reaching, pushed, faulted, released again.
 
     Leaves in --out: the bag (bag/), report.json, report.html, demo.mp4 and launch.log. Takes about two minutes.
+    With --task it does that task instead: a sentence and the head camera's pictures in, joint commands out.
     """
+
+    task: str | None = None
+    """Do this task; see 'wbvla task list'."""
+    policy: str | None = None
+    """With --task: a VLA bundle by kind/name or path, or 'operator' for the scripted one; default: the shipped bundle
+    of the task's scene, else the operator."""
+    trials: int = 1
+    """With --task: trials, one for each seed from --seed on."""
+    view: bool = False
+    """With --task: a 3D view in the browser, where another sentence can be typed; stays open until Ctrl-C."""
+    port: int = 8080
+    """With --view: where the page is."""
 
     out: Path | None = None
     """Folder for the results; default out/demo-<time>."""
@@ -49,95 +62,12 @@ class Arguments:
     """ROS_DOMAIN_ID to use; default: the environment's, else one derived from the process id."""
 
 
-def node_figures(director: Director, name: str) -> dict:
-    status = director.statuses[name]
-    total = max(1, status.ticks + status.missed)
-    return {
-        "rate_hz": round(status.rate_hz, 3),
-        "lateness_ms": {
-            "p50": round(status.lateness_p50_ms, 3),
-            "p99": round(status.lateness_p99_ms, 3),
-            "max": round(status.lateness_max_ms, 3),
-        },
-        "missed_fraction": round(status.missed / total, 6),
-    }
-
-
-def fault_row(reaction: Reaction, begin_ns: int) -> dict:
-    return {
-        "reason": reaction.reason.name,
-        "time_s": round((reaction.injected_ns - begin_ns) / 1e9, 2),
-        "detected_ms": round(reaction.detected_ms, 1),
-        "end_state": reaction.end_state.name,
-        "detail": reaction.noticed.detail,
-    }
-
-
-def assemble(
-    director: Director,
-    metrics: BagMetrics,
-    plant: dict,
-    usage: ProcessSampler,
-    faults: list[Reaction],
-    begin_ns: int,
-    dropped: int,
-) -> dict:
-    """The content of report.json (keys are a contract)."""
-    return {
-        "robot": {"fell": director.fell, "spec": director.spec.name},
-        "sim": {"rtf": round(plant["rtf"], 4)},
-        "driver": {"rate_hz": round(plant["set_points_hz"], 1)},
-        "lmo": node_figures(director, "lmo_node"),
-        "vla": {"rate_hz": metrics.rates_hz.get(TOPICS["vla"], 0.0)},
-        "camera": {"rate_hz": metrics.rates_hz.get(TOPICS["camera"], 0.0)},
-        "state_to_command_ms": report.percentiles(metrics.state_to_command_ms),
-        "bag": {"path": metrics.path, "messages": metrics.messages, "dropped": dropped},
-        "cpu": {
-            **(cores := {name: round(value, 3) for name, value in usage.cores().items()}),
-            "sum": round(sum(cores.values()), 3),
-        },
-        "memory_mb": {
-            **(memory := {name: round(value, 1) for name, value in usage.memory_mb().items()}),
-            "sum": round(sum(memory.values()), 1),
-        },
-        "faults": [fault_row(reaction, begin_ns) for reaction in faults],
-    }
-
-
-def summarise(console: Console, result: dict, out: Path) -> bool:
-    """Print what matters; True when the run met the stack's own limits."""
-    limits = [
-        ("stood throughout", not result["robot"]["fell"], "fell" if result["robot"]["fell"] else "yes"),
-        ("real-time factor >= 0.99", result["sim"]["rtf"] >= 0.99, f"{result['sim']['rtf']:.3f}"),
-        (
-            "actuator set-points >= 490 Hz",
-            result["driver"]["rate_hz"] >= 490,
-            f"{result['driver']['rate_hz']:.0f} Hz",
-        ),
-        ("LMO 49.5..50.5 Hz", 49.5 <= result["lmo"]["rate_hz"] <= 50.5, f"{result['lmo']['rate_hz']:.2f} Hz"),
-        (
-            "LMO missed <= 0.001",
-            result["lmo"]["missed_fraction"] <= 0.001,
-            f"{result['lmo']['missed_fraction']:.4f}",
-        ),
-        ("VLA 9.8..10.2 Hz", 9.8 <= result["vla"]["rate_hz"] <= 10.2, f"{result['vla']['rate_hz']:.1f} Hz"),
-        (
-            "no message lost by the recorder",
-            result["bag"]["dropped"] == 0,
-            f"{result['bag']['dropped']} lost",
-        ),
-        ("CPU <= 1.6 cores", result["cpu"]["sum"] <= 1.6, f"{result['cpu']['sum']:.2f}"),
-        ("memory < 1000 MB", result["memory_mb"]["sum"] < 1000, f"{result['memory_mb']['sum']:.0f} MB"),
-    ]
-    for text, met, value in limits:
-        console.print(f"  {'[green]ok  [/]' if met else '[red]over[/]'} {text}: {value}", highlight=False)
-    console.print(f"\nLook at {out / 'report.html'}", highlight=False)
-    return not result["robot"]["fell"]
-
-
 def main(argv: list[str]) -> int:
     arguments = tyro.cli(Arguments, args=argv, prog="wbvla demo")
     console = Console(stderr=False, highlight=False)
+    if arguments.task is None and (arguments.policy or arguments.view or arguments.trials != 1):
+        print("wbvla demo: --policy, --trials and --view belong to --task TASK", file=sys.stderr)
+        return 2
     out = arguments.out or Path("out") / f"demo-{datetime.now():%Y%m%d-%H%M%S}"
     if out.exists() and not out.is_dir():
         print(f"wbvla demo: {out} is not a folder; name one with --out", file=sys.stderr)
@@ -153,6 +83,14 @@ def main(argv: list[str]) -> int:
     )
     os.environ["ROS_DOMAIN_ID"] = str(domain)
     os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
+    if arguments.task is not None:
+        from wbvla_cli.task_demo import TaskDemo, run_task_demo
+
+        asked = TaskDemo(
+            arguments.task, arguments.policy, arguments.trials, arguments.seed, arguments.robot,
+            arguments.video, arguments.view, arguments.port,
+        )  # fmt: skip
+        return run_task_demo(asked, out, console)
     spec = RobotSpec.load(arguments.robot)
     summary = (out / "plant.json").resolve()
     launch_arguments = {
@@ -188,8 +126,9 @@ def main(argv: list[str]) -> int:
     console.print("reading the bag")
     bag = next(path for path in sorted((out / "bag").iterdir()) if path.is_dir())
     metrics = measure(bag, NAMESPACE)
-    dropped = int(director.statuses["recorder"].dropped)
-    result = assemble(director, metrics, plant, usage, faults, begin_ns, dropped)
+    run = Run(director.statuses, director.fell, spec.name)
+    rows = [fault_row(reaction, begin_ns) for reaction in faults]
+    result = assemble(run, metrics, plant, usage, rows, int(director.statuses["recorder"].dropped))
     report.write_json(out / "report.json", result)
     film = None
     if arguments.video:

@@ -21,6 +21,7 @@ COMMANDS: dict[str, Command] = {
     "launch": Command("wbvla_cli.launch", "start the graph: wbvla launch x2 [sim:=true record:=false ...]"),
     "doctor": Command("wbvla_cli.doctor", "list what is missing or disagrees; moves nothing"),
     "top": Command("wbvla_cli.top", "live table of every node and topic: rate, age, latency, state"),
+    "view": Command("wbvla_cli.view", "the running simulation in the browser; type what the robot shall do", "view"),
     "bench": Command("wbvla_cli.bench", "measure against a peer or a limit: wbvla bench NAME"),
     "task": Command("wbvla_sim.tasks.cli", "list tasks, collect demonstrations, count successes"),
     "data": Command(

@@ -129,9 +129,15 @@ def _rows(values: dict, prefix: str = "") -> list[tuple[str, str]]:
 
 
 def write_html(
-    path: Path, title: str, report: dict, metrics: BagMetrics, spec: RobotSpec, video: str | None
+    path: Path,
+    title: str,
+    report: dict,
+    metrics: BagMetrics,
+    spec: RobotSpec,
+    video: str | None,
+    story: str = "",
 ) -> None:
-    """One page with figures, faults and plots; needs no network."""
+    """One page with figures, faults and plots; needs no network. ``story``: HTML that comes first."""
     faults = report.get("faults", [])
     verdict = "fell" if report["robot"]["fell"] else "stood"
     fault_rows = "".join(
@@ -151,7 +157,7 @@ def write_html(
     path.write_text(
         f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>{STYLE}</style>"
         f"<h1>{html.escape(title)}</h1><p>The robot <b class={'bad' if verdict == 'fell' else 'ok'}>{verdict}</b>.</p>"
-        f"{film}<h2>Height</h2>{height_plot(metrics, faults)}"
+        f"{story}{film}<h2>Height</h2>{height_plot(metrics, faults)}"
         f"<h2>Faults and reactions</h2><table><tr><th>reason<th>detected<th>end state<th></tr>{fault_rows}</table>"
         f"<h2>Torques</h2>{torque_plot(metrics, spec)}"
         f"<h2>Latency</h2>{latency_plot(metrics)}"

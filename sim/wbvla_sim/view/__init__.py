@@ -1,0 +1,1 @@
+"""A MuJoCo scene in the browser. What draws there needs the extra ``view``; the shapes do not."""
