@@ -1,13 +1,14 @@
 """The demo of a task: who acts is chosen and said plainly, and the judge's word reaches people."""
 
 import pytest
-from wbvla_cli import main, open_session, task_demo
 from wbvla_core.bundle import FILE_NAME
 from wbvla_core.robot_spec import RobotSpec
 from wbvla_sim.tasks.base import Outcome, Verdict, find_task
 from wbvla_sim.tasks.lockstep_trial import OPERATOR, TrialResult
 from wbvla_sim.tasks.referee import Referee
 from wbvla_sim.tasks.sentences import BOX_LOADING, CART_PUSHING
+
+from wbvla_cli import main, open_session, task_demo
 
 
 def test_the_bundle_of_the_scene_acts_where_it_is_shipped_else_the_operator(tmp_path, monkeypatch):

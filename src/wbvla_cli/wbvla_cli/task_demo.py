@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import importlib.util
 import json
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from wbvla_sim.tasks.graph_collect import GraphOptions, Session, graph_session
 from wbvla_sim.tasks.graph_trial import run_on_graph
 from wbvla_sim.tasks.lockstep_trial import OPERATOR, TrialResult
 from wbvla_sim.tasks.scribes import WholeTrialScribe
+from wbvla_sim.view import check_available
 from wbvla_teleop.recorder_core import EPISODE_FILE
 
 from wbvla_cli import report, run_figures
@@ -31,7 +31,6 @@ from wbvla_cli.open_session import Announcer, judge_what_is_asked
 from wbvla_cli.processes import ProcessSampler
 
 NAMESPACE = "wbvla"
-VIEW_PACKAGE = "viser"
 
 
 @dataclass(frozen=True)
@@ -70,10 +69,8 @@ def run_task_demo(asked: TaskDemo, out: Path, console: Console) -> int:
     task, spec = find_task(asked.task), RobotSpec.load(asked.robot)
     if asked.trials < 1:
         raise ValueError(f"--trials {asked.trials}: expected 1 or more")
-    if asked.view and importlib.util.find_spec(VIEW_PACKAGE) is None:
-        raise ValueError(
-            f"--view needs the Python package {VIEW_PACKAGE}; pip install -e '.[view]' in the checkout"
-        )
+    if asked.view:
+        check_available()
     policy = choose_policy(task, asked.policy)
     if policy != OPERATOR and not (bundle_path(policy) / FILE_NAME).is_file():
         raise ValueError(

@@ -86,12 +86,16 @@ class Export:
 
 @dataclass
 class Play:
-    """Watch a bundle walk, sidestep, turn and squat with moving arms: a video file, or figures only."""
+    """Watch a bundle walk, sidestep, turn and squat with moving arms: a video file, the browser, or figures only."""
 
     policy: Path
     """Bundle folder."""
     video: Path | None = None
     """MP4 file to write."""
+    view: bool = False
+    """In the browser, in real time, until Ctrl-C; commands can be given there."""
+    port: int = 8080
+    """With --view: where the page is."""
     seconds: float = 30.0
     """Length."""
     push: float = 0.0
@@ -204,13 +208,18 @@ def _export(a: Export) -> int:
 
 
 def _play(a: Play) -> int:
+    from wbvla_sim.view import check_available
+
     from . import clips as clip_files
     from .play import play
     from .policy import BundlePolicy
 
     spec = RobotSpec.load("x2_ultra")
     clips = clip_files.load(PACKAGED_CLIPS, spec)
-    return play(BundlePolicy(a.policy, spec), spec, clips, a.video, a.seconds, a.push, a.arms, a.seed)
+    if a.view:
+        check_available()
+    port = a.port if a.view else None
+    return play(BundlePolicy(a.policy, spec), spec, clips, a.video, a.seconds, a.push, a.arms, a.seed, port)
 
 
 def _clips(a: Clips) -> int:
