@@ -109,7 +109,7 @@ def earlier_results(file: Path, task: Task, asked: Asked) -> list[TrialResult]:
     return results
 
 
-def wilson(good: int, trials: int, z: float = 1.96) -> tuple[float, float]:
+def wilson(good: float, trials: int, z: float = 1.96) -> tuple[float, float]:
     """Confidence interval of a success rate (Wilson's score interval, 95 % by default)."""
     if trials == 0:
         return 0.0, 1.0
