@@ -229,3 +229,28 @@ def _ground_point(env: LmoEnv, i: int, force: np.ndarray) -> np.ndarray:
     moment = data.xmat[1].reshape(3, 3) @ wrench[3:]
     f, up = wrench[:3], data.qpos[2] - ground
     return data.qpos[:2] + np.array([-moment[1] - up * f[0], moment[0] - up * f[1]]) / f[2]
+
+
+def test_reading_some_rows_again_equals_reading_all():
+    env = LmoEnv(replace(preset("x2_stage2"), num_envs=5), None)
+    env.step(torch.zeros(5, 13))
+    names = ("base", "yaw", "gravity", "gyro", "velocity", "position", "speed", "foot", "foot_normal", "foot_height",
+             "lowest_sole", "height", "com")  # fmt: skip
+    whole = {name: getattr(env, name).clone() for name in names}
+    ids = torch.tensor([1, 4])
+    for name in names:
+        getattr(env, name)[ids] = float("nan")
+    env._read(ids)
+    for name in names:
+        torch.testing.assert_close(getattr(env, name), whole[name], atol=1e-6, rtol=0)
+
+
+def test_a_step_leaves_the_number_of_torch_threads_as_it_was():
+    env = LmoEnv(replace(preset("x2_stage1"), num_envs=2), None)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        env.step(torch.zeros(2, 13))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import mujoco
 import numpy as np
 import pytest
@@ -30,8 +32,8 @@ def test_place_and_velocity_of_the_soles_equal_the_engines(seed):
     data.qpos[3] = 1.0
     data.qpos[at], data.qvel[dof], data.qvel[3:6] = position, velocity, turning
     mujoco.mj_forward(model, data)
-    for leg, foot in zip(LEGS, SPEC.feet, strict=True):
-        place, speed = odometry.sole(position[None], velocity[None], turning[None], leg)
+    places, speeds = odometry.soles(position[None], velocity[None], turning[None], LEGS)
+    for leg, foot, place, speed in zip(LEGS, SPEC.feet, places, speeds, strict=True):
         body = model.body(foot.link).id
         point = data.xpos[body] + data.xmat[body].reshape(3, 3) @ np.array(leg.sole_m)
         jacobian = np.zeros((3, model.nv))
@@ -76,9 +78,10 @@ def test_exchanging_left_and_right_turns_the_sideways_velocity_round():
     np.testing.assert_allclose(other, one * [1.0, -1.0], atol=0.03)
 
 
-def test_the_term_needs_a_robot_with_two_legs():
-    with pytest.raises(ValueError, match="two legs"):
-        observation.ObservationConfig((observation.Term("odometry"),), (0,), (), (0.0,))
+@pytest.mark.parametrize("legs", [(), (LEGS[0], replace(LEGS[1], joints=LEGS[1].joints[:5]))])
+def test_the_term_needs_a_robot_with_two_legs_alike(legs):
+    with pytest.raises(ValueError, match="two legs of equally many joints"):
+        observation.ObservationConfig((observation.Term("odometry"),), (0,), (), (0.0,), legs)
 
 
 def test_slow_odometry_goes_on_from_the_frame_before_and_begins_anew_after_a_reset():

@@ -98,9 +98,11 @@ class ObservationConfig:
                 )
         if len({term.name for term in self.terms}) != len(self.terms):
             raise ValueError("observation.terms names a term twice")
-        if len(self.legs) != 2 and any(term.name in _ODOMETRY for term in self.terms):
+        joints = [len(leg.joints) for leg in self.legs]
+        odometry_asked = any(term.name in _ODOMETRY for term in self.terms)
+        if odometry_asked and (len(joints) != 2 or joints[0] != joints[1]):
             raise ValueError(
-                f"observation.terms: odometry needs a robot with two legs, this has {len(self.legs)}"
+                f"observation.terms: odometry needs a robot with two legs of equally many joints, this has {joints}"
             )
         if sorted((*self.driven, *self.upper)) != list(range(len(self.default_rad))):
             raise ValueError("observation.driven and observation.upper must together name every joint once")

@@ -22,6 +22,7 @@ from .ground import UnevenGround
 from .physics import BatchedRobot
 from .privileged import privileged, privileged_mirror
 from .task import lmo_section
+from .threads import few_threads
 from .tracking import Tracking
 from .upper_body import UpperBodyMotion
 
@@ -34,7 +35,25 @@ class LmoEnv(VecEnv):
     to ``device``.
 
     Observation groups: ``policy`` [N, O], exactly what ``LmoController`` would compute, and ``privileged`` [N, P], what
-    only the critic sees."""
+    only the critic sees.
+
+    As read last: ``base`` [N, 3] m in the world, ``yaw`` [N] rad, ``gravity`` and ``gyro`` [N, 3] in the base frame,
+    ``velocity`` [N, 3] m/s in the heading frame, ``position`` and ``speed`` [N, n] in wire order, ``foot`` and
+    ``foot_normal`` [N, 2, 3] in the world, ``foot_height`` [N, 2], ``lowest_sole`` and ``height`` [N] m, ``com`` [N, 3]."""
+
+    base: Tensor
+    yaw: Tensor
+    gravity: Tensor
+    gyro: Tensor
+    velocity: Tensor
+    position: Tensor
+    speed: Tensor
+    foot: Tensor
+    foot_normal: Tensor
+    foot_height: Tensor
+    lowest_sole: Tensor
+    height: Tensor
+    com: Tensor
 
     def __init__(
         self,
@@ -109,6 +128,10 @@ class LmoEnv(VecEnv):
 
     def step(self, actions: Tensor) -> tuple[TensorDict, Tensor, Tensor, dict]:
         """Apply ``actions`` [N, m]; returns observations, rewards [N], dones [N] and extras (``time_outs``, ``log``)."""
+        with few_threads(self.num_envs):
+            return self._step(actions)
+
+    def _step(self, actions: Tensor) -> tuple[TensorDict, Tensor, Tensor, dict]:
         self.older_action, self.last_action = self.last_action, self.action
         self.action = core_action.clip_action(actions.to("cpu").float(), self.action_config)
         driven = self.targets(self.action)
@@ -125,8 +148,15 @@ class LmoEnv(VecEnv):
         fell = record.fell
         done = fell | terminations.timed_out(self.episode_length_buf, self.cfg.termination)
         reward, means = rewards.total(record, self.cfg.reward)
-        time_out = (done & ~fell).float()
-        lengths = self.episode_length_buf[done]
+        self.extras = {
+            "time_outs": (done & ~fell).float().to(self.device),
+            "log": means,
+            "lengths": self.episode_length_buf[done],
+            "falls": int(fell.sum()),
+            "velocity_error": record.velocity_error.norm(dim=-1).mean(),
+            "yaw_rate_error": record.yaw_rate_error.abs().mean(),
+            "height_error": (record.height - record.height_command).abs().mean(),
+        }
 
         ids = done.nonzero()[:, 0]
         self.disturbances.step(self.level, self.yaw)
@@ -134,18 +164,9 @@ class LmoEnv(VecEnv):
         self._next_commands()
         if len(ids):
             self._reset(ids)
-            self._read()
+            self._read(ids)
             self._foot_before = torch.where(done[:, None, None], self.foot, self._foot_before)
         self._observe(done)
-        self.extras = {
-            "time_outs": time_out.to(self.device),
-            "log": means,
-            "lengths": lengths,
-            "falls": int(fell.sum()),
-            "velocity_error": record.velocity_error.norm(dim=-1).mean(),
-            "yaw_rate_error": record.yaw_rate_error.abs().mean(),
-            "height_error": (record.height - record.height_command).abs().mean(),
-        }
         return self._tensors, reward.to(self.device), done.to(self.device), self.extras
 
     def targets(self, actions: Tensor) -> Tensor:
@@ -155,25 +176,31 @@ class LmoEnv(VecEnv):
 
     # -- one step -------------------------------------------------------------------------------------------------------
 
-    def _read(self) -> None:
-        """Engine arrays into tensors: base, joints, feet."""
-        robot = self.robot
-        qpos, qvel = torch.from_numpy(robot.qpos.copy()), torch.from_numpy(robot.qvel.copy())
-        quat = qpos[:, 3:7]
-        self.gravity, self.gyro, self.yaw = sensing.gravity_in_base(quat), qvel[:, 3:6], sensing.heading(quat)
-        self.velocity = sensing.to_heading(qvel[:, :3], self.yaw)
-        self.position = self._default.repeat(self.num_envs, 1)
-        self.speed = torch.zeros_like(self.position)
-        self.position[:, self._moving], self.speed[:, self._moving] = qpos[:, 7:], qvel[:, 6:]
-        self.base = qpos[:, :3]
-        self.foot = torch.from_numpy(robot.xpos[:, robot.ids.feet].copy())
-        matrix = torch.from_numpy(robot.xmat[:, robot.ids.feet].copy())
-        self.foot_normal = matrix[:, :, [2, 5, 8]]
-        points = sensing.sole_points(self.foot, matrix, self._corners)
-        self.lowest_sole = points[..., 2].amin((1, 2))
-        self.foot_height = self.ground.height_above(points.mean(2))
-        self.height = self.base[:, 2] - self.lowest_sole
-        self.com = torch.from_numpy(robot.centre_of_mass())
+    def _read(self, ids: Tensor | None = None) -> None:
+        """Engine arrays into tensors: base, joints, feet; of all robots, or over the rows ``ids`` of what was read."""
+        robot, rows = self.robot, slice(None) if ids is None else ids.numpy()
+        qpos, qvel = torch.from_numpy(robot.qpos[rows].copy()), torch.from_numpy(robot.qvel[rows].copy())
+        quat, base = qpos[:, 3:7], qpos[:, :3]
+        yaw = sensing.heading(quat)
+        position = self._default.repeat(len(qpos), 1)
+        speed = torch.zeros_like(position)
+        position[:, self._moving], speed[:, self._moving] = qpos[:, 7:], qvel[:, 6:]
+        foot = torch.from_numpy(robot.xpos[rows][:, robot.ids.feet].copy())
+        matrix = torch.from_numpy(robot.xmat[rows][:, robot.ids.feet].copy())
+        points = sensing.sole_points(foot, matrix, self._corners)
+        lowest = points[..., 2].amin((1, 2))
+        found = {
+            "gravity": sensing.gravity_in_base(quat), "gyro": qvel[:, 3:6], "yaw": yaw, "base": base,
+            "velocity": sensing.to_heading(qvel[:, :3], yaw), "position": position, "speed": speed, "foot": foot,
+            "foot_normal": matrix[:, :, [2, 5, 8]], "lowest_sole": lowest, "height": base[:, 2] - lowest,
+            "foot_height": self.ground.height_above(points.mean(2), slice(None) if ids is None else ids),
+            "com": torch.from_numpy(robot.centre_of_mass(rows)),
+        }  # fmt: skip
+        for name, value in found.items():
+            if ids is None:
+                setattr(self, name, value)
+            else:
+                getattr(self, name)[ids] = value
 
     def _record(self) -> rewards.StepRecord:
         reference = core_ramp.reference_velocity(self.intent.ramp, self.intent.request, self.section.ramp)

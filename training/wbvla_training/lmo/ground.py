@@ -34,12 +34,12 @@ class UnevenGround:
         self._robot.geom_pos[rows] = 0.0
         self._robot.geom_quat[rows] = (1.0, 0.0, 0.0, 0.0)
 
-    def height_above(self, points: Tensor) -> Tensor:
-        """Height [N, 2] of one point per foot [N, 2, 3] above that foot's plane."""
+    def height_above(self, points: Tensor, ids: Tensor | slice = slice(None)) -> Tensor:
+        """Height [n, 2] of one point per foot [n, 2, 3] above that foot's plane, of the robots ``ids``."""
         if self.flat:
             return points[..., 2]
-        away = points - self._anchor
-        return away[..., 2] - (self._slope * away[..., :2]).sum(-1)
+        away = points - self._anchor[ids]
+        return away[..., 2] - (self._slope[ids] * away[..., :2]).sum(-1)
 
     def step(self, feet: Tensor, foot_height: Tensor, stepping: Tensor, level: float) -> None:
         """Give each foot that has just risen above 3 cm new ground to land on; ``feet`` [N, 2, 3] positions."""

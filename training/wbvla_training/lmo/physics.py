@@ -161,10 +161,12 @@ class BatchedRobot:
         self.armature[ids, 6:] = model.dof_armature[6:] * d["armature_scale"][:, None]
         self.frictionloss[ids] = self._frictionloss * d["joint_friction_scale"][:, None]
 
-    def centre_of_mass(self) -> np.ndarray:
-        """[N, 3] in the world, with each robot's own masses (MuJoCo's subtree_com assumes the template's)."""
-        weights = self.mass / self.mass.sum(1, keepdims=True)
-        return np.einsum("nb,nbx->nx", weights.astype(np.float32), self.xipos)
+    def centre_of_mass(self, ids: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """[n, 3] of the robots ``ids`` in the world, with each one's own masses (MuJoCo's subtree_com assumes the
+        template's)."""
+        mass = self.mass[ids]
+        weights = mass / mass.sum(1, keepdims=True)
+        return np.einsum("nb,nbx->nx", weights.astype(np.float32), self.xipos[ids])
 
     def weight_n(self) -> np.ndarray:
         """[N] weight of each robot with its own masses, N."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from wbvla_core.arrays import constant
 
 from .config import RewardConfig
 
@@ -54,8 +55,9 @@ class StepRecord:
     foot_tilt: Tensor
     """[N, 2] squared horizontal part of the sole normal."""
     balance: Tensor
-    """[N, 2] where the ground must push for the robot to come to rest, ahead of and left of the feet's middle, m: capture point
-    (centre of mass plus its velocity / 3.8 per s) plus what the sustained hand forces ask for (``sensing.load_shift``)."""
+    """[N, 2] where the ground must push for the robot to come to rest, ahead of and left of the feet's middle, m:
+    capture point (centre of mass plus its velocity / 3.8 per s) plus what sustained hand forces ask for
+    (``sensing.load_shift``)."""
     foot_spacing: Tensor
     """[N] lateral distance of the feet in the heading frame, m."""
     stance_offset: Tensor
@@ -179,8 +181,8 @@ _POSE_WEIGHTS = (0.05, 1.0, 1.5, 0.05, 0.2, 1.0) * 2
 
 def pose(s: StepRecord, c: RewardConfig) -> Tensor:
     """Weighted squared distance of the legs from the posture reference; sagittal joints stay nearly free."""
-    weights = torch.tensor(_POSE_WEIGHTS, dtype=s.position.dtype, device=s.position.device)
-    return (weights * (s.position[:, :12] - s.reference_pose[:, :12]) ** 2).sum(-1)
+    away = s.position[:, :12] - s.reference_pose[:, :12]
+    return (constant(_POSE_WEIGHTS, s.position) * away**2).sum(-1)
 
 
 def foot_tilt(s: StepRecord, c: RewardConfig) -> Tensor:
@@ -244,8 +246,9 @@ def stand_action(s: StepRecord, c: RewardConfig) -> Tensor:
 
 
 def balance(s: StepRecord, c: RewardConfig) -> Tensor:
-    """While asked to stand: distance, from its place 35 mm ahead of the ankles, of the point where the ground must push, m. A
-    robot that leans against a hand force is in place."""
+    """While asked to stand: how far the point where the ground must push is from its place 35 mm ahead of the ankles, m.
+
+    A robot that leans against a hand force is in place."""
     away = torch.stack([s.balance[:, 0] - 0.035, s.balance[:, 1]], -1).norm(dim=-1)
     return s.asked_to_stand.to(away.dtype) * away
 
@@ -268,12 +271,7 @@ TERMS: dict[str, Callable[[StepRecord, RewardConfig], Tensor]] = {
 
 def total(s: StepRecord, c: RewardConfig) -> tuple[Tensor, dict[str, Tensor]]:
     """Reward [N] of the step, and the mean per second of each active term for the log."""
-    reward = torch.zeros_like(s.height)
-    means: dict[str, Tensor] = {}
-    for name, function in TERMS.items():
-        weight = getattr(c, name)
-        if weight:
-            value = weight * function(s, c)
-            means[name] = value.mean()
-            reward = reward + value
-    return (reward * DT_S + c.termination * s.fell.to(reward.dtype)) * c.scale, means
+    names = [name for name in TERMS if getattr(c, name)]
+    values = torch.stack([getattr(c, name) * TERMS[name](s, c) for name in names])
+    means = dict(zip(names, values.mean(1), strict=True))
+    return (values.sum(0) * DT_S + c.termination * s.fell.to(values.dtype)) * c.scale, means

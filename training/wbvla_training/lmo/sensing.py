@@ -56,9 +56,9 @@ def sole_points(xpos: Tensor, xmat: Tensor, corners: Tensor) -> Tensor:
 def load_shift(force: Tensor, at: Tensor, com: Tensor, weight_n: Tensor) -> Tensor:
     """How far [N, 2] m from below the centre of mass the ground must push to hold K forces ``force`` [N, K, 3] N.
 
-    They act at ``at`` [N, K, 3] m, whose z counts from the ground; ``com`` [N, 3] m, ``weight_n`` [N] m g. No horizontal moment
-    about the ground's point p: p - c = sum(z F_xy - (r - c)_xy F_z) / (m g - sum F_z). Under these forces the linear inverted
-    pendulum moves as the free one does with c + shift in place of c, so the capture point shifts as much."""
+    They act at ``at`` [N, K, 3] m, whose z counts from the ground; ``com`` [N, 3] m, ``weight_n`` [N] m g. No horizontal
+    moment about the ground's point p: p - c = sum(z F_xy - (r - c)_xy F_z) / (m g - sum F_z). Under these forces the
+    linear inverted pendulum moves as the free one does with c + shift in place of c: the capture point shifts as much."""
     z, up = at[..., 2:], force[..., 2:]
     moment = (z * force[..., :2] - (at[..., :2] - com[:, None, :2]) * up).sum(1)
     return moment / (weight_n - up.sum((1, 2)))[:, None]

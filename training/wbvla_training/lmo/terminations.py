@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from .config import TerminationConfig
@@ -17,7 +19,7 @@ def fell(
     """[N] bool: tilted, sunk (absolutely or below the command) or with the feet about to cross.
 
     ``gravity`` [N, 3] unit vector in the base frame, the others [N] m."""
-    tilted = gravity[:, 2] > -torch.cos(torch.tensor(cfg.tilt_rad))
+    tilted = gravity[:, 2] > -math.cos(cfg.tilt_rad)
     sunk = (height_m < cfg.height_m) | (height_m < height_command_m - cfg.height_drop_m)
     return tilted | sunk | (foot_spacing_m < cfg.foot_spacing_m)
 
