@@ -145,8 +145,8 @@ def _too_large(line: Line, sizes: Sizes, cluster: Cluster) -> str:
     shared = line.need.state_gb / cluster.gpus
     billions, state = sizes.total / 1e9, line.need.state_gb
     return (
-        f"# does not fit: weights, gradients, moments and average of {billions:.1f} billion parameters take {state:.0f} GB on "
-        "every GPU,\n# because the trainer copies the model to each (DistributedDataParallel). Divided among "
+        f"# does not fit: weights, gradients, moments and average of {billions:.1f} billion parameters take {state:.0f} GB "
+        "on every GPU,\n# because the trainer copies the model to each (DistributedDataParallel). Divided among "
         f"{cluster.gpus} GPUs they would take {shared:.0f} GB;\n# that is not built. Until then: --start from a published "
         "checkpoint and fine-tune by LoRA, or a smaller --llama."
     )
