@@ -20,7 +20,10 @@ _TRIAL = ("wbvla_core", "wbvla_driver", "wbvla_lmo_node", "wbvla_teleop", "wbvla
     "video", "view", "mirror", "film", "sim_node", "tasks.cli", "tasks.account", "tasks.graph_collect", "tasks.graph_trial",
     "tasks.scribes", "tasks.supervisor", "tasks.referee", "tasks.gamepad_node", "tasks.trial_film",
 )))  # fmt: skip
-_PICTURES = ("wbvla_training.vla.grounding", "wbvla_training.vla.examples")
+_PICTURES = (
+    "wbvla_training.vla.grounding", "wbvla_training.vla.grounding_views", "wbvla_training.vla.examples",
+    "wbvla_sim.scene_parts", "wbvla_sim.tasks.reach_scene", "wbvla_sim.tasks.box_cart_scene",
+)  # fmt: skip
 _LEARN = ("wbvla_training.vla", *(f"-wbvla_training.vla.{name}" for name in
           ("bench", "scaling", "evaluate", "export", "torch_networks")))  # fmt: skip
 _DATASET = ("wbvla_training.data", *(f"-wbvla_training.data.{name}" for name in (

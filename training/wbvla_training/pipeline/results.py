@@ -130,12 +130,7 @@ def _average(accounts: list[Account]) -> tuple[float | None, list[float] | None]
         return None, None
     rates = [count / by_task[task].trials for task in TASKS for count in by_task[task].subgoals.values()]
     mean, trials = sum(rates) / len(rates), sum(by_task[task].trials for task in TASKS)
-    return mean, list(wilson_of_rate(mean, trials))
-
-
-def wilson_of_rate(rate: float, trials: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a mean rate over ``trials`` independent trials."""
-    return wilson(rate * trials, trials)
+    return mean, list(wilson(mean * trials, trials))
 
 
 def _missing(accounts: tuple[Account, ...]) -> list[str]:
