@@ -20,6 +20,7 @@ COMMANDS: dict[str, Command] = {
     "demo": Command("wbvla_cli.demo", "run the whole graph in simulation and leave bag, report and video"),
     "launch": Command("wbvla_cli.launch", "start the graph: wbvla launch x2 [sim:=true record:=false ...]"),
     "doctor": Command("wbvla_cli.doctor", "list what is missing or disagrees; moves nothing"),
+    "soak": Command("wbvla_cli.soak", "the graph for a long time with faults; what it lost, leaked and dropped"),
     "top": Command("wbvla_cli.top", "live table of every node and topic: rate, age, latency, state"),
     "view": Command("wbvla_cli.view", "the running simulation in the browser; type what the robot shall do", "view"),
     "bench": Command("wbvla_cli.bench", "measure against a peer or a limit: wbvla bench NAME"),

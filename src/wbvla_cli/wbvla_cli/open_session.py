@@ -44,8 +44,10 @@ def judge_what_is_asked(session: Session, announcer: Announcer, console: Console
                 asked = heard.get(timeout=LOOK_PERIOD_S)
             except queue.Empty:
                 asked = ""
-            if asked:
-                sentence = asked if asked != REST and get_ready(session.referee, asked) else ""
+            if asked == REST:
+                sentence = ""
+            elif asked:
+                sentence = asked if get_ready(session.referee, asked) else ""
                 shown = ""
                 announcer.say(f"'{asked}' is judged" if sentence else f"'{asked}': nobody judges that")
             if not sentence:

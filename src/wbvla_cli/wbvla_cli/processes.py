@@ -10,7 +10,7 @@ from wbvla_ros.launched_graph import label
 
 
 class ProcessSampler:
-    """Samples a process tree twice a second in a thread of its own, from :meth:`start` to :meth:`stop`."""
+    """Samples a process tree every ``period_s`` in a thread of its own, from :meth:`start` to :meth:`stop`."""
 
     def __init__(self, root_pid: int, period_s: float = 0.5):
         self._root = psutil.Process(root_pid)
@@ -21,7 +21,8 @@ class ProcessSampler:
         self._labels: dict[int, str] = {}
         self.cpu_s: dict[str, float] = {}
         self.memory_bytes: dict[str, int] = {}
-        self.memory_history: list[tuple[float, int]] = []
+        self.memory_history: list[tuple[float, dict[str, int]]] = []
+        """Time since the start [s], proportional memory [B] per label."""
         self._begin_s = self._end_s = 0.0
 
     def start(self) -> None:
@@ -72,4 +73,4 @@ class ProcessSampler:
             memory[name] = memory.get(name, 0) + resident
         for name, size in memory.items():
             self.memory_bytes[name] = max(self.memory_bytes.get(name, 0), size)
-        self.memory_history.append((time.monotonic(), sum(memory.values())))
+        self.memory_history.append((time.monotonic() - self._begin_s, memory))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -55,6 +56,14 @@ def choose_policy(task: Task, asked: str | None) -> str:
     return named if (bundle_path(named) / FILE_NAME).is_file() else OPERATOR
 
 
+def check_policy(policy: str) -> None:
+    """Raises ValueError that names the folder when there is no such bundle."""
+    if policy != OPERATOR and not (bundle_path(policy) / FILE_NAME).is_file():
+        raise ValueError(
+            f"--policy {policy}: there is no bundle in {bundle_path(policy)}; name another, or 'operator'"
+        )
+
+
 def who_acts(policy: str) -> str:
     """One sentence that leaves no doubt about who solved the task."""
     if policy == OPERATOR:
@@ -72,10 +81,7 @@ def run_task_demo(asked: TaskDemo, out: Path, console: Console) -> int:
     if asked.view:
         check_available()
     policy = choose_policy(task, asked.policy)
-    if policy != OPERATOR and not (bundle_path(policy) / FILE_NAME).is_file():
-        raise ValueError(
-            f"--policy {policy}: there is no bundle in {bundle_path(policy)}; name another, or 'operator'"
-        )
+    check_policy(policy)
     summary = (out / "plant.json").resolve()
     bags = out / "bag"
     bags.mkdir(parents=True, exist_ok=True)
@@ -84,6 +90,8 @@ def run_task_demo(asked: TaskDemo, out: Path, console: Console) -> int:
         namespace=NAMESPACE, policy=policy, plant_summary=str(summary), log=out / "launch.log",
     )  # fmt: skip
     console.print(f"{task.name}: {task.summary}; {who_acts(policy)}")
+    # Whoever ends this command with SIGTERM must not leave the graph behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with graph_session(task, spec, options, asked.seed, console) as session:
             usage = ProcessSampler(session.graph.process.pid)
