@@ -104,3 +104,49 @@ def test_a_real_trial_notes_ages_of_the_operators_commands():
     for name in ("loco", "arm"):
         ages = notes.command_age[name]
         assert 0.0 <= ages.p50_ms <= ages.p99_ms <= ages.max_ms < 200.0, name
+
+
+class FakeNode:
+    """Keeps the callbacks of what somebody subscribes to."""
+
+    def __init__(self) -> None:
+        self.hear: dict[str, object] = {}
+
+    def create_subscription(self, _kind, topic, callback, _qos) -> None:
+        self.hear[topic] = callback
+
+
+def test_on_the_graph_a_trial_counts_from_the_first_command_that_is_followed():
+    from wbvla_core.types import Reason, Source, State
+    from wbvla_sim.tasks.graph_watch import GraphWatch
+
+    from wbvla_msgs import msg
+
+    node = FakeNode()
+    watch = GraphWatch(node)  # type: ignore[arg-type]
+
+    def status(state: State, reason: Reason, dropped: int, name: str = "driver") -> None:
+        node.hear["status"](msg.Status(node=name, state=int(state), reason=int(reason), dropped=dropped))
+
+    def loco(source: Source, stamp_ms: int, seen_ms: int) -> None:
+        command = msg.LocoCommand(source=int(source))
+        command.header.stamp.nanosec, command.observation_stamp.nanosec = stamp_ms * 10**6, seen_ms * 10**6
+        node.hear["loco_command"](command)
+
+    status(State.DAMPING, Reason.ESTOP, 3)
+    loco(Source.NONE, 100, 0)
+    assert watch.notes().safety == {} and watch.notes().command_age == {}
+    loco(Source.VLA, 200, 150)
+    target = msg.ArmTarget()
+    target.observation_stamp.nanosec = 170 * 10**6
+    node.hear["vla/arm_target"](target)
+    loco(Source.VLA, 220, 150)
+    status(State.ACTIVE, Reason.NONE, 5)
+    status(State.STANDING, Reason.VLA_LOST, 9)
+    status(State.STANDING, Reason.VLA_LOST, 9)
+    status(State.DAMPING, Reason.TILT, 50, "lmo_node")
+    notes = watch.notes()
+    assert notes.safety == {"VLA_LOST": 1} and notes.refused == 4 and notes.limited_ticks is None
+    assert notes.command_age["loco"].max_ms == 70.0 and notes.command_age["arm"].max_ms == 50.0
+    watch.begin()
+    assert watch.notes().safety == {} and watch.notes().refused == 0

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import rclpy
@@ -19,6 +19,7 @@ from wbvla_sim.script import ScriptError
 from wbvla_sim.tasks.base import Task
 from wbvla_sim.tasks.gamepad_node import ImitatedGamepad
 from wbvla_sim.tasks.graph_trial import run_on_graph
+from wbvla_sim.tasks.graph_watch import GraphWatch
 from wbvla_sim.tasks.lockstep_trial import OPERATOR, TrialResult
 from wbvla_sim.tasks.referee import Referee
 from wbvla_sim.tasks.scribes import GamepadScribe, Scribe, ServiceScribe, Teller
@@ -120,7 +121,9 @@ def run_all_on_graph(
         return results
     with graph_session(task, spec, options, seeds[0], console) as session:
         scribe = _scribe(task, spec, options, session.supervisor)
+        watch = GraphWatch(session.supervisor.node)
         for seed in seeds:
+            watch.begin()
             keep = not (options.discard_last and seed == seeds[-1])
             try:
                 result = run_on_graph(
@@ -129,7 +132,7 @@ def run_all_on_graph(
             except KeyboardInterrupt:
                 console.print(f"stopped after {len(results)} of {len(seeds)}")
                 break
-            results.append(result)
+            results.append(replace(result, notes=watch.notes()))
             state = "done" if result.verdict.success else result.verdict.reason
             console.print(f"seed {seed}: {result.sentence}: {state} ({result.verdict.time_s:.1f} s)")
     return results

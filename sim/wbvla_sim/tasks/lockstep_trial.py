@@ -38,8 +38,8 @@ AFTER_S = 0.6
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What came of one trial. ``virtual_s`` and ``wall_s`` from the start of the run, standing up included; ``notes``
-    only of lock-step."""
+    """What came of one trial. ``virtual_s`` and ``wall_s`` from the start of the run, standing up included; ``notes``:
+    what safety layer and commands did."""
 
     seed: int
     sentence: str

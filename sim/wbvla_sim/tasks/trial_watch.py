@@ -11,7 +11,7 @@ from wbvla_driver.core import DriverOutput
 
 from wbvla_sim.lockstep import MS, LockStep
 
-_NO_REACTION = (Reason.NONE, Reason.OPERATOR)
+NO_REACTION = (Reason.NONE, Reason.OPERATOR)
 _ARM_TOPICS = ("vla_arm_target", "teleop_arm_target")
 
 
@@ -27,11 +27,11 @@ class Ages:
 @dataclass(frozen=True)
 class TrialNotes:
     """``safety``: changes of the driver's state by their reason (what people asked for left out); ``limited_ticks``:
-    driver ticks of 5 ms in which a set-point was limited; ``refused``: messages dropped by the driver;
+    driver ticks of 5 ms in which a set-point was limited (None: not told); ``refused``: messages dropped by the driver;
     ``command_age``: of ``loco`` (the command in force) and ``arm`` (the newest chunk), absent when there was none."""
 
     safety: dict[str, int] = field(default_factory=dict)
-    limited_ticks: int = 0
+    limited_ticks: int | None = 0
     refused: int = 0
     command_age: dict[str, Ages] = field(default_factory=dict)
 
@@ -60,7 +60,7 @@ class TrialWatch:
         reactions = Counter(
             change.reason.name
             for change in self._world.changes
-            if change.time_ns >= self._start_ns and change.reason not in _NO_REACTION
+            if change.time_ns >= self._start_ns and change.reason not in NO_REACTION
         )
         return TrialNotes(
             safety=dict(reactions),

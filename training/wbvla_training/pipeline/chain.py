@@ -18,7 +18,7 @@ VLA_FILES = ("config.json", "parts.json", "processor.json", "tokenizer.json", "m
 _LAM = ("wbvla_training.vision", "wbvla_training.video")
 _TRIAL = ("wbvla_core", "wbvla_driver", "wbvla_lmo_node", "wbvla_teleop", "wbvla_sim", *(f"-wbvla_sim.{name}" for name in (
     "video", "view", "mirror", "film", "sim_node", "tasks.cli", "tasks.account", "tasks.graph_collect", "tasks.graph_trial",
-    "tasks.scribes", "tasks.supervisor", "tasks.referee", "tasks.gamepad_node", "tasks.trial_film",
+    "tasks.graph_watch", "tasks.scribes", "tasks.supervisor", "tasks.referee", "tasks.gamepad_node", "tasks.trial_film",
 )))  # fmt: skip
 _PICTURES = (
     "wbvla_training.vla.grounding", "wbvla_training.vla.grounding_views", "wbvla_training.vla.examples",

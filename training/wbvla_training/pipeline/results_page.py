@@ -57,7 +57,7 @@ def page(
         "## Time, falls, safety layer, ages of commands\n" + _safety_table(accounts),
         "Reactions: changes of the driver's state that nobody asked for, by reason. Limited: ticks of 5 ms in which a "
         "set-point was limited. Age: time between the observation that a command is based on and its passing on by the "
-        "driver, p50 (median of the trials) and p99 (worst trial). Of trials on the graph these are not noted.",
+        "driver, p50 (median of the trials) and p99 (worst trial). On the graph limited ticks are not told.",
         "## Why trials failed\n" + _failures(accounts),
         *([_pictures(pictures)] if pictures else []),
         "## Commands and seeds\n" + _commands(accounts),
