@@ -15,7 +15,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from vla_training_samples import ACTIONS, CONTRACT, ROWS, SPEC, toy_config, toy_examples
 from wbvla_training.vla.batches import Augmentation, Batches, Part, augment
-from wbvla_training.vla.demos import pauses
+from wbvla_training.vla.demos import pauses, rests
 from wbvla_training.vla.errors import VlaError
 from wbvla_training.vla.evaluate import figures
 from wbvla_training.vla.files import Vla, load_vla, new_vla, save_vla
@@ -169,6 +169,18 @@ def test_pause_after_a_walk_is_cut_and_no_other():
     cut = pauses(flags, 4)
     assert np.flatnonzero(cut).tolist() == [10, 11, 12, 13, 18, 19, 20, 21]
     assert not pauses(np.zeros((10, 3)), 4).any()
+
+
+def test_only_frames_in_which_nothing_is_asked_and_nothing_moves_are_rest():
+    action, state = np.zeros((40, 5)), np.zeros((40, 4))
+    action[10:, 0] = 0.3  # a joint is sent away,
+    state[10:20, 0] = np.linspace(0.0, 0.28, 10)  # and takes a third of a second to get there
+    state[20:, 0] = 0.3
+    action[30:, -1] = 0.01 * np.arange(10)  # then the height changes slowly
+    waiting = rests(action, state, 6)
+    assert waiting[6:10].all()
+    assert not waiting[10:25].any() and waiting[26:30].all()
+    assert not waiting[31:].any() and not waiting[:6].any()
 
 
 def test_rare_flags_weigh_more():

@@ -23,8 +23,9 @@ FLAG_TO_CLASS = 1
 class Augmentation:
     """Of pictures, in training. ``shift_px``: moved by up to this (small: where things are is what is learned);
     ``brightness``, ``contrast``: factors 1 +- this; ``tint``: of each colour channel, too little to confuse named
-    colours; ``noise``: of 0..1; ``mirror``: share of the examples shown with left and right exchanged (they have no codes
-    then), ``mirror_shift_px`` because the camera is not quite in the middle. Noise on states is the decoder's."""
+    colours; ``noise``: of 0..1; ``mirror``: share of the examples whose sentence names a side shown with left and right
+    exchanged (they have no codes then), ``mirror_shift_px`` because the camera is not quite in the middle. Noise on
+    states is the decoder's."""
 
     shift_px: int = 1
     brightness: float = 0.2
@@ -65,6 +66,10 @@ class Batches:
             np.stack([processor.tokens(mirror_sentence(s)) for s in part.examples.sentences])
             for part in parts
         ]
+        # Who is not told a side may go by the side on which things are: such a world is not shown reversed.
+        self._sided = [
+            np.array([mirror_sentence(s) != s for s in part.examples.sentences]) for part in parts
+        ]
         about = processor.about
         spec = RobotSpec.load(about.robot)
         self._state, self._action = mirror_of(about.state_names, spec), mirror_of(about.action_names, spec)
@@ -78,6 +83,7 @@ class Batches:
         for i, rows in enumerate(chosen):
             rows = self._parts[i].rows[np.sort(rows)]
             turned = rng.random(len(rows)) < (self._augmentation.mirror if self._augmentation else 0.0)
+            turned &= self._sided[i][self._parts[i].examples.sentence[rows]]
             drawn += [
                 self._take(i, rows[which], rng, mirror)
                 for mirror, which in ((False, ~turned), (True, turned))

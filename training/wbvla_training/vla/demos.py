@@ -18,6 +18,12 @@ from .examples import Examples, Piece, Shape, cached, write_examples
 
 FLAG_NAMES = ("s_x", "s_y", "s_yaw")
 CAMERA = "observation.images.head_cam"
+_REST_S = 0.2
+"""What did not change for so long rests."""
+_END_S = 0.5
+_SAME_RAD, _SAME_HEIGHT_M, _SAME_STATE = 0.02, 0.004, 0.05
+"""Changes below these are none: of what is asked of joints and grippers (rad, share of the opening), of the stance height,
+and of what joints and grippers do; a robot that stands sways a little."""
 
 
 class Labeller(Protocol):
@@ -41,9 +47,9 @@ def demo_examples(
 ) -> Examples:
     """Examples of every new picture in ``dataset``, in ``folder``; made once, opened again when nothing changed.
 
-    ``pause_s``: as much of the standing still after each walk is cut out of the timeline. A demonstrator waits there to
-    see whether he arrived; a model without memory, which sees the same picture before and after, would wait for ever.
-    Raises VlaError, DataError."""
+    ``pause_s``: as much of the standing still after each walk is cut out of the timeline, and all the time in which nothing
+    moves and nothing new is asked for. A demonstrator waits there to see whether he arrived or holds a thing; a model
+    without memory, which sees the same picture before and after, would wait for ever. Raises VlaError, DataError."""
     labellers = check_labellers(config, labellers or {})
     reader = EpisodeReader(dataset, cameras=(CAMERA,), fresh_only=True)
     info = dataset / "meta/info.json"
@@ -54,6 +60,7 @@ def demo_examples(
         "image": [*config.image.crop, config.image.width, config.image.height],
         "chunk": [config.decoder.chunk, config.decoder.step_s],
         "pause_s": pause_s,
+        "rest_s": _REST_S if pause_s else 0.0,
         "codebooks": {name: labeller.codebook_hash for name, labeller in labellers.items()},
     }
     found = cached(folder, source)
@@ -98,9 +105,20 @@ def pauses(flags: np.ndarray, most: int) -> np.ndarray:
     for i, walks in enumerate(walking):
         since = 0 if walks else since + 1
         left_out[i] = 0 < since <= most
-    # The end of an episode stays, whatever it is.
-    left_out[-1] = False
     return left_out
+
+
+def rests(action: np.ndarray, state: np.ndarray, frames: int) -> np.ndarray:
+    """Which frames show a demonstrator who waits [F]: over the last ``frames`` frames neither what he asks for ``action``
+    [F, A] (its last column the height) nor arms and grippers ``state`` [F, B] changed."""
+
+    before = np.maximum(np.arange(len(action)) - frames, 0)
+    same = np.full(action.shape[1], _SAME_RAD)
+    same[-1] = _SAME_HEIGHT_M
+    waiting = (np.abs(action - action[before]) < same).all(axis=1)
+    waiting &= (np.abs(state - state[before]) < _SAME_STATE).all(axis=1)
+    waiting[:frames] = False
+    return waiting
 
 
 def _pieces(
@@ -111,6 +129,8 @@ def _pieces(
     if missing:
         raise DataError(f"'{reader.index.root}': action has no {missing[0]}")
     flag_columns = [names.index(name) for name in FLAG_NAMES]
+    state_names = reader.index.names(STATE)
+    upper_columns = [state_names.index(name) for name in names if name in state_names]
     columns = reader.index.columns((STATE, ACTION))
     fps = reader.index.fps
     stride = round(config.decoder.step_s * fps)
@@ -118,7 +138,15 @@ def _pieces(
         say(f"episode {number + 1} of {len(reader.episodes)}")
         rows = slice(episode.begin, episode.begin + episode.length)
         action, state = columns[ACTION][rows], columns[STATE][rows]
-        kept = np.flatnonzero(~pauses(action[:, flag_columns], round(pause_s * fps)))
+        cut = np.zeros(episode.length, bool)
+        if pause_s:
+            flags = action[:, flag_columns]
+            cut = pauses(flags, round(pause_s * fps))
+            standing = np.abs(flags).max(axis=1) < 0.5
+            cut |= standing & rests(action, state[:, upper_columns], round(_REST_S * fps))
+            # The end of an episode stays, whatever it is.
+            cut[-max(1, round(_END_S * fps)) :] = False
+        kept = np.flatnonzero(~cut)
         place = np.full(episode.length, -1)
         place[kept] = np.arange(len(kept))
         fresh = reader.frames(number)
