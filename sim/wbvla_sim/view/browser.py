@@ -21,7 +21,8 @@ def open_server(host: str, port: int) -> viser.ViserServer:
     """A server at the first free port from ``port`` on. ``host`` 127.0.0.1 lets only this machine in."""
     server = viser.ViserServer(host=host, port=port, label=LABEL, verbose=False)
     server.scene.set_up_direction("+z")
-    server.gui.configure_theme(control_layout="collapsible", show_logo=False, show_share_button=False)
+    server.gui.main_panel.dock_right()
+    server.gui.configure_theme(show_logo=False, show_share_button=False)
     server.initial_camera.position, server.initial_camera.look_at = EYE_M, LOOK_M
     return server
 
