@@ -45,7 +45,7 @@ def exported(request, examples, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     config = toy_config(**(AUTOREGRESSIVE if request.param == "autoregressive" else {}))
     rows = np.arange(len(examples))
-    vla = with_statistics(new_vla(config), examples, rows, {"mani": "m1", "loco": "l1"})
+    vla = with_statistics(new_vla(config), [(examples, rows)], {"mani": "m1", "loco": "l1"})
     save_vla(folder / "model", vla)
     return folder / "model", export(load_vla(folder / "model"), folder / "bundle", "toy")
 

@@ -39,7 +39,7 @@ def examples(tmp_path_factory):
 
 def begin(examples, config=None) -> Vla:
     rows = np.arange(len(examples))
-    return with_statistics(new_vla(config or toy_config()), examples, rows, {"mani": "m1", "loco": "l1"})
+    return with_statistics(new_vla(config or toy_config()), [(examples, rows)], {"mani": "m1", "loco": "l1"})
 
 
 def trainer_of(vla, examples, out, schedule=SCHEDULE, module=None, augmentation=None) -> Trainer:

@@ -82,13 +82,13 @@ class Pretrain:
 
 @dataclass
 class Finetune:
-    """Learn actions from a dataset of demonstrations; goes on where it was interrupted.
+    """Learn actions from datasets of demonstrations; goes on where it was interrupted.
 
     wbvla vla finetune --data runs/reach_table/data --start runs/vla/pre --out runs/vla/reach_table --pictures 20000
     """
 
-    data: Path
-    """LeRobot dataset."""
+    data: tuple[Path, ...]
+    """LeRobot datasets, learned together."""
     out: Path
     """Folder of the run; the model is there when it is done."""
     start: Path | None = None
@@ -227,7 +227,7 @@ def _finetune(a: Finetune, console: Console) -> int:
     from .lora import LoraOptions
 
     options = FinetuneOptions(
-        dataset=a.data, out=a.out, start=a.start, config=a.config, mode=a.mode, held_out=a.held_out, episodes=a.episodes,
+        datasets=a.data, out=a.out, start=a.start, config=a.config, mode=a.mode, held_out=a.held_out, episodes=a.episodes,
         pause_s=a.pause_s, pictures=a.pictures, pictures_share=a.pictures_share, cache=a.cache,
         lora=LoraOptions(rank=a.rank, alpha=max(1, a.rank // 2)),
     )  # fmt: skip
@@ -244,7 +244,7 @@ def _eval(a: Eval, console: Console) -> int:
     from .files import load_vla
 
     torch.set_num_threads(1)
-    cache = (a.cache or a.model / "cache") / "demos"
+    cache = a.cache or a.model / "cache"
     result = evaluate(load_vla(a.model), a.data, cache, _labellers(a.lams), a.held_out, a.pause_s, a.device)
     print(json.dumps(result, indent=1))
     if a.json is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -74,6 +75,11 @@ def demo_examples(
         config.code_tokens,
     )
     return write_examples(folder, shape, _pieces(reader, config, labellers, pause_s, say), source)
+
+
+def demo_cache(cache: Path, dataset: Path) -> Path:
+    """Where under ``cache`` the examples of a dataset lie."""
+    return cache / f"demos_{hashlib.sha256(str(dataset.resolve()).encode()).hexdigest()[:12]}"
 
 
 def check_labellers(config: VlaConfig, labellers: dict[str, Labeller]) -> dict[str, Labeller]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .batches import Batches, Part
-from .demos import Labeller, check_labellers, demo_examples
+from .demos import Labeller, check_labellers, demo_cache, demo_examples
 from .errors import VlaError
 from .examples import Examples
 from .files import Vla
@@ -28,7 +28,7 @@ def evaluate(
 ) -> dict:
     """Figures on the held-out episodes of ``dataset``; with ``held_out`` 1.0 on all of them. Raises VlaError."""
     check_labellers(vla.config, labellers)
-    examples = demo_examples(dataset, vla.config, cache, labellers, pause_s)
+    examples = demo_examples(dataset, vla.config, demo_cache(cache, dataset), labellers, pause_s)
     if held_out >= 1.0:
         learned, kept = [], sorted(int(n) for n in np.unique(examples.episode))
     else:

@@ -14,7 +14,7 @@ from wbvla_training.data.reader import split_episodes
 
 from .batches import Augmentation, Batches, Part
 from .configuration import preset
-from .demos import Labeller, check_labellers, demo_examples
+from .demos import Labeller, check_labellers, demo_cache, demo_examples
 from .errors import VlaError
 from .examples import Examples
 from .files import Vla, load_vla, new_vla, save_vla
@@ -31,12 +31,12 @@ SPLIT_SEED = 0
 
 @dataclass(frozen=True)
 class FinetuneOptions:
-    """``mode``: train "all" weights, "frozen" encoders and language model (only the decoder learns), or "lora".
-    ``held_out``: share of the episodes kept for evaluation; ``episodes``: use only so many of the others (0: all).
-    ``pictures``: grounding pictures that stay in ``pictures_share`` of each batch, lest what sentences speak of is
-    forgotten."""
+    """``datasets``: their episodes are learned together. ``mode``: train "all" weights, "frozen" encoders and language
+    model (only the decoder learns), or "lora". ``held_out``: share of each dataset's episodes kept for evaluation;
+    ``episodes``: use only so many of its others (0: all). ``pictures``: grounding pictures that stay in
+    ``pictures_share`` of each batch, lest what sentences speak of is forgotten."""
 
-    dataset: Path
+    datasets: tuple[Path, ...]
     out: Path
     start: Path | None = None
     config: str = "tiny"
@@ -73,20 +73,26 @@ def finetune(
     )
     check_labellers(vla.config, labellers)
     cache = options.cache or options.out / "cache"
-    examples = demo_examples(options.dataset, vla.config, cache / "demos", labellers, options.pause_s, say)
-    learned, _ = split(examples, options.held_out, options.episodes)
-    rows = examples.where(learned)
-    vla = with_statistics(
-        vla, examples, rows, {n: labeller.codebook_hash for n, labeller in labellers.items()}
-    )
-    parts = [Part(examples, rows, 1.0 - (options.pictures_share if options.pictures else 0.0))]
+    found = []
+    episodes: dict[str, list[int]] = {}
+    for dataset in options.datasets:
+        examples = demo_examples(
+            dataset, vla.config, demo_cache(cache, dataset), labellers, options.pause_s, say
+        )
+        learned, _ = split(examples, options.held_out, options.episodes)
+        episodes[str(dataset)] = sorted(learned)
+        found.append((examples, examples.where(learned)))
+    vla = with_statistics(vla, found, {n: labeller.codebook_hash for n, labeller in labellers.items()})
+    count = sum(len(rows) for _, rows in found)
+    share = 1.0 - (options.pictures_share if options.pictures else 0.0)
+    parts = [Part(examples, rows, share * len(rows) / count) for examples, rows in found]
     if options.pictures:
         pictures = grounding_examples(vla.config, cache / "grounding", options.pictures, say=say)
         parts.append(Part(pictures, all_rows(pictures), options.pictures_share))
     batches = Batches(parts, vla.processor, schedule.batch, schedule.seed, options.augmentation)
     classes = None
     if vla.config.decoder.flags:
-        flags = torch.from_numpy(np.rint(examples.action[rows][:, :, -4:-1]) + 1)
+        flags = torch.from_numpy(np.rint(_actions(found)[..., -4:-1]) + 1)
         classes = class_weights(flags).to(schedule.device)
     module: torch.nn.Module = vla.model
     if options.mode == "lora":
@@ -94,14 +100,14 @@ def finetune(
     elif options.mode == "frozen":
         freeze(vla.model)
     about = run_about(schedule, what="finetune", mode=options.mode, config=vla.config.name, start=str(options.start or ""),
-                      sources=[part.examples.source for part in parts], episodes=sorted(learned),
+                      sources=[part.examples.source for part in parts], episodes=episodes,
                       augmentation=asdict(options.augmentation), weights=asdict(options.weights))  # fmt: skip
     trainer = Trainer(
         module, batches.draw, code_losses(options.weights, classes), schedule, options.out, about
     )
     if trainer.resume():
         say(f"goes on at step {trainer.step} of {schedule.steps}")
-    say(f"{len(learned)} episodes, {len(rows)} examples; mode {options.mode}")
+    say(f"{sum(map(len, episodes.values()))} episodes, {count} examples; mode {options.mode}")
     try:
         return trainer.run(console)
     finally:
@@ -122,10 +128,11 @@ def split(examples: Examples, held_out: float, episodes: int = 0) -> tuple[list[
     return sorted(int(numbers[i]) for i in order), [int(numbers[i]) for i in kept]
 
 
-def with_statistics(vla: Vla, examples: Examples, rows: np.ndarray, hashes: dict[str, str]) -> Vla:
-    """The model with statistics of its training data, and the hashes of the codes that it learns now."""
-    state = statistics_of(np.asarray(examples.state[rows]))
-    action = np.asarray(examples.action[rows])
+def with_statistics(vla: Vla, demos: list[tuple[Examples, np.ndarray]], hashes: dict[str, str]) -> Vla:
+    """The model with statistics of its training data (examples and which of them are learned), and the hashes of the
+    codes that it learns now."""
+    state = statistics_of(np.concatenate([examples.state[rows] for examples, rows in demos]))
+    action = _actions(demos)
     found = statistics_of(action.reshape(-1, action.shape[-1]))
     if vla.config.decoder.flags:
         # Flags are classified, not scaled.
@@ -134,6 +141,11 @@ def with_statistics(vla: Vla, examples: Examples, rows: np.ndarray, hashes: dict
         found = StatisticsSection(tuple(mean), tuple(std))
     about = replace(vla.processor.about, state_statistics=state, action_statistics=found)
     return replace(vla, config=vla.config.with_hashes(hashes), processor=replace(vla.processor, about=about))
+
+
+def _actions(demos: list[tuple[Examples, np.ndarray]]) -> np.ndarray:
+    """All chunks that are learned [F, T, A]."""
+    return np.concatenate([examples.action[rows] for examples, rows in demos])
 
 
 def freeze(model: torch.nn.Module) -> None:

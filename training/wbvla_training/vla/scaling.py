@@ -12,7 +12,7 @@ import torch
 
 from .batches import Batches, Part
 from .decoders import ExecutionDecoder
-from .demos import Labeller, check_labellers, demo_examples
+from .demos import Labeller, check_labellers, demo_cache, demo_examples
 from .errors import VlaError
 from .evaluate import figures
 from .examples import Examples
@@ -55,7 +55,7 @@ def scaling(
         vla = load_vla(folder)
         check_labellers(vla.config, labellers)
         examples = demo_examples(
-            options.dataset, vla.config, cache / "demos", labellers, options.pause_s, say
+            options.dataset, vla.config, demo_cache(cache, options.dataset), labellers, options.pause_s, say
         )
         _, kept = split(examples, options.held_out)
         say(f"{name}: hidden states of {len(examples)} examples")
@@ -64,7 +64,7 @@ def scaling(
         for count in options.counts:
             learned, _ = split(examples, options.held_out, count)
             rows = examples.where(learned)
-            trained = train_decoder(with_statistics(vla, examples, rows, {}), examples, rows, states, options)
+            trained = train_decoder(with_statistics(vla, [(examples, rows)], {}), examples, rows, states, options)
             result = figures(trained, examples, examples.where(kept))
             found[name][str(count)] = result
             say(
