@@ -94,8 +94,8 @@ class Train:
     """Folder of the run: checkpoint, losses and log."""
     model: Path | None = None
     """Folder for the finished model; default OUT/model."""
-    config: Literal["tiny", "tiny_moves", "paper"] = "tiny"
-    """Sizes and schedule; in tiny_moves codes only move features; paper has UniVLA's values."""
+    config: Literal["tiny", "paper"] = "tiny"
+    """Sizes and schedule; in tiny, codes move features; paper has UniVLA's values."""
     steps: int | None = None
     """Training steps."""
     batch: int | None = None

@@ -113,12 +113,9 @@ class LamPreset:
 
 _TINY = LamPreset(
     LamConfig(tokens=4, codes=16, dim=32, width=96, encoder_depth=2, decoder_depth=3, heads=4, patches=64,
-              feature_width=128, mlp_ratio=2.0, merge=2),
-    LamTraining(steps=2000, batch=64, learning_rate=1e-3),
+              feature_width=128, mlp_ratio=2.0, merge=2, reach_rows=3, reach_columns=4),
+    LamTraining(steps=1500, batch=64, learning_rate=1e-3),
 )  # fmt: skip
-_TINY_MOVES = dataclasses.replace(
-    _TINY, model=dataclasses.replace(_TINY.model, reach_rows=3, reach_columns=4)
-)
 # OpenDriveLab/UniVLA latent_action_model/config/lam-stage-2.yaml: 4 tokens of 16 codes, latent 128, width 768, 12 + 12
 # blocks, beta 0.25, AdamW 1e-4 and 1e-2, clip 0.1, fp16, batch 512 overall; steps as in the WholeBodyVLA paper.
 _PAPER = LamPreset(
@@ -126,7 +123,7 @@ _PAPER = LamPreset(
               feature_width=768, residual=False, codes_on_patches=False),
     LamTraining(steps=30_000, batch=256, learning_rate=1e-4, warmup=500, clip=0.1, cosine=False, amp="float16"),
 )  # fmt: skip
-PRESETS = {"tiny": _TINY, "tiny_moves": _TINY_MOVES, "paper": _PAPER}
+PRESETS = {"tiny": _TINY, "paper": _PAPER}
 
 
 def preset(name: str, grid: tuple[int, int], feature_width: int) -> LamPreset:
