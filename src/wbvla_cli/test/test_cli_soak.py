@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from wbvla_cli import main, soak_report
 from wbvla_cli.soak_faults import Answer, Injected, Injector, answer
 from wbvla_cli.soak_plan import APART_S, FIRST_S, LAST_S, PUSH_N_S, Fault, Kind, TrialPlan, plan_trial
 from wbvla_cli.soak_report import SoakTrial
 from wbvla_core.types import Reason, State
 from wbvla_sim.script import Change
 from wbvla_sim.tasks.base import Outcome, Verdict
+
+from wbvla_cli import main, soak_report
 
 S = 1_000_000_000
 DONE = Verdict(Outcome.SUCCESS, "", 20.0)
