@@ -21,7 +21,7 @@ CAPTURE_NS = 1_000_000_000
 class Bench:
     """p50 and p99 of each stage and of the whole tick (JPEG in, chunk out), on one thread."""
 
-    bundle: str = "vla/reach_table"
+    bundle: str = "vla/x2"
     """Bundle by kind/name or path."""
     backend: str = "bundle"
     """bundle (ONNX) or torch."""

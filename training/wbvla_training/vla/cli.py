@@ -1,4 +1,4 @@
-"""``wbvla vla pretrain|finetune|eval|export|pictures|scaling``."""
+"""``wbvla vla pretrain|finetune|eval|export|pictures|scaling|codec``."""
 
 from __future__ import annotations
 
@@ -182,6 +182,25 @@ class Scaling:
     lams: tyro.conf.OmitArgPrefixes[Lams] = field(default_factory=Lams)
 
 
+@dataclass
+class Codec:
+    """How far a bundle's chunks differ between pictures as recorded and through the dataset's video codec.
+
+    wbvla vla codec --bundle vla/x2 --bags runs/reach_table/bags/reach_table_00000
+    """
+
+    bags: tuple[Path, ...]
+    """Recorded bags."""
+    bundle: str = "vla/x2"
+    """Bundle by kind/name or path."""
+    sentence: str = "touch the red ball with your left hand"
+    """Instruction."""
+    pictures: int = 40
+    """Pictures of each bag, evenly chosen."""
+    json: Path | None = None
+    """Write the figures here."""
+
+
 Command = (
     Annotated[Pretrain, tyro.conf.subcommand("pretrain")]
     | Annotated[Finetune, tyro.conf.subcommand("finetune")]
@@ -189,6 +208,7 @@ Command = (
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Pictures, tyro.conf.subcommand("pictures")]
     | Annotated[Scaling, tyro.conf.subcommand("scaling")]
+    | Annotated[Codec, tyro.conf.subcommand("codec")]
 )
 
 
@@ -197,6 +217,7 @@ def main(argv: list[str] | None = None) -> int:
     command = tyro.cli(Command, prog="wbvla vla", description=__doc__, args=argv)  # type: ignore[call-overload]
     handlers = {
         Pretrain: _pretrain, Finetune: _finetune, Eval: _eval, Export: _export, Pictures: _pictures, Scaling: _scaling,
+        Codec: _codec,
     }  # fmt: skip
     try:
         return handlers[type(command)](command, Console(stderr=True))
@@ -246,11 +267,7 @@ def _eval(a: Eval, console: Console) -> int:
     torch.set_num_threads(1)
     cache = a.cache or a.model / "cache"
     result = evaluate(load_vla(a.model), a.data, cache, _labellers(a.lams), a.held_out, a.pause_s, a.device)
-    print(json.dumps(result, indent=1))
-    if a.json is not None:
-        a.json.parent.mkdir(parents=True, exist_ok=True)
-        a.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return 0
+    return _show(result, a.json)
 
 
 def _export(a: Export, console: Console) -> int:
@@ -291,6 +308,27 @@ def _scaling(a: Scaling, console: Console) -> int:
     (a.out / "scaling.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     plot(found, a.out / "scaling.png")
     print(f"{a.out}: scaling.json, scaling.png")
+    return 0
+
+
+def _codec(a: Codec, console: Console) -> int:
+    import numpy as np
+    from wbvla_core.paths import bundle_path
+    from wbvla_core.robot_spec import RobotSpec
+    from wbvla_vla_node.bundle_policy import BundlePolicy
+
+    from .codec import codec_difference
+
+    policy = BundlePolicy.load(bundle_path(a.bundle), RobotSpec.load("x2_ultra"))
+    state = np.array(policy.section.state_statistics.mean, np.float32)
+    return _show(codec_difference(policy, a.sentence, state, a.bags, a.pictures), a.json)
+
+
+def _show(figures: dict, path: Path | None) -> int:
+    print(json.dumps(figures, indent=1))
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
