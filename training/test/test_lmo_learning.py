@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from wbvla_training.lmo.presets import preset
-from wbvla_training.lmo.smoke import learned
+from wbvla_training.lmo.smoke import verdict
 from wbvla_training.lmo.train import Trainer
 
 
@@ -37,8 +38,23 @@ def test_the_policy_stays_blind_to_joints_that_training_holds_still(tmp_path):
     assert weights[:, start + upper.index("left_elbow_joint")].abs().max() > 0.0
 
 
-def test_the_smoke_rule_tells_walking_from_standing_still_and_from_falling():
+@pytest.mark.parametrize(
+    ("changes", "stopped", "code", "words"),
+    [
+        ({}, False, 0, "learning works here"),
+        ({"reward/gait_phase": 1.9}, False, 1, "do not step in time"),
+        ({"falls_per_100_episodes": 1500.0}, False, 1, "fall too often"),
+        ({}, True, 1, "not judged"),
+    ],
+)
+def test_the_smoke_rule_tells_walking_from_standing_from_falling_and_from_stopping(
+    changes, stopped, code, words, capsys
+):
     walking = {"falls_per_100_episodes": 80.0, "reward/gait_phase": 2.5}
-    assert learned(walking) == 0
-    assert learned(walking | {"reward/gait_phase": 1.9}) == 1
-    assert learned(walking | {"falls_per_100_episodes": 1500.0}) == 1
+    assert verdict(walking | changes, stopped) == code
+    assert words in capsys.readouterr().out
+
+
+def test_a_smoke_that_has_nothing_left_to_run_is_not_judged(capsys):
+    assert verdict({}, False) == 1
+    assert "not judged" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""``wbvla lmo train|eval|export|play|clips``: learn, measure, ship and watch locomotion policies."""
+"""``wbvla lmo train|eval|report|export|play|clips``: learn, measure, ship and watch locomotion policies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Train:
     Follow it with `tensorboard --logdir runs`."""
 
     config: Literal["x2_smoke", "x2_stage1", "x2_stage2"]
-    """Which training; x2_smoke takes about 3 minutes and fails when nothing was learned."""
+    """Which training; x2_smoke takes about 3 minutes, says whether learning works here and exits with 1 when not."""
     out: Path | None = None
     """Folder for checkpoints and logs; default runs/<config>."""
     start: Path | None = None
@@ -63,11 +63,24 @@ class Eval:
     quick: bool = False
     """One seed, 8 trials: under a minute, for a first look."""
     sweeps: bool = False
-    """Also sweep push, friction, payload, hand force and delay (slow)."""
+    """Also sweep push, friction, payload, hand force and delay: some 4 minutes more."""
     plots: Path | None = None
-    """Folder for the plots of the sweeps."""
+    """Folder for the plots."""
+    compare: tuple[Path, ...] = ()
+    """JSON files of earlier evaluations: columns of the table and lines of the plots beside this one."""
     clips: Path = PACKAGED_CLIPS
     """Arm clips to replay."""
+
+
+@dataclass
+class Report:
+    """Results of evaluations beside each other: one table, one set of plots. Columns are named after the files:
+    `wbvla lmo report x2.json without_stage_II.json --plots docs/images`."""
+
+    results: tyro.conf.Positional[tuple[Path, ...]]
+    """JSON files written by `wbvla lmo eval --json`."""
+    plots: Path | None = None
+    """Folder for the plots."""
 
 
 @dataclass
@@ -125,6 +138,7 @@ class Clips:
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Eval, tyro.conf.subcommand("eval")]
+    | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Play, tyro.conf.subcommand("play")]
     | Annotated[Clips, tyro.conf.subcommand("clips")]
@@ -134,7 +148,7 @@ Command = (
 def main(argv: list[str] | None = None) -> int:
     """Run one subcommand; returns the exit code (2 for a configuration or file that cannot be used)."""
     command = tyro.cli(Command, prog="wbvla lmo", description=__doc__, args=argv)  # type: ignore[call-overload]
-    handlers = {Train: _train, Eval: _eval, Export: _export, Play: _play, Clips: _clips}
+    handlers = {Train: _train, Eval: _eval, Report: _report, Export: _export, Play: _play, Clips: _clips}
     try:
         return handlers[type(command)](command)
     except (ConfigError, BundleError, RobotSpecError) as error:
@@ -147,7 +161,7 @@ def _train(a: Train) -> int:
 
     from . import clips as clip_files
     from .presets import preset
-    from .smoke import learned
+    from .smoke import verdict
     from .train import LATEST, Trainer
 
     if a.resume and a.start:
@@ -165,27 +179,55 @@ def _train(a: Train) -> int:
     elif a.start:
         trainer.load(a.start, resume=False)
     row = trainer.run()
-    if cfg.name == "x2_smoke" and not trainer.stopped:
-        return learned(row)
-    return 0
+    return verdict(row, trainer.stopped) if cfg.name == "x2_smoke" else 0
 
 
 def _eval(a: Eval) -> int:
     from . import clips as clip_files
     from .evaluate import EvaluationPlan, evaluate
     from .policy import BundlePolicy
-    from .report import plot_sweeps, table
 
+    if a.quick and a.sweeps:
+        raise ConfigError("--quick and --sweeps exclude each other; --quick is a first look under a minute")
     spec = RobotSpec.load("x2_ultra")
     policy = BundlePolicy(a.policy, spec)
+    others = _columns(a.compare)
     plan = EvaluationPlan(1, 8) if a.quick else EvaluationPlan(a.seeds, a.trials, a.sweeps)
     results = evaluate(policy, spec, clip_files.load(a.clips, spec), plan)
-    print(table(results))
     if a.json:
+        a.json.parent.mkdir(parents=True, exist_ok=True)
         a.json.write_text(json.dumps(results, indent=1) + "\n")
-    if a.plots and "sweeps" in results:
-        plot_sweeps(results["sweeps"], a.plots)
+    name = a.json.stem.replace("_", " ") if a.json else "measured"
+    _show({name: results} | others, a.plots)
     return 0
+
+
+def _report(a: Report) -> int:
+    if not a.results:
+        raise ConfigError("no results to report; name JSON files written by `wbvla lmo eval --json FILE`")
+    _show(_columns(a.results), a.plots)
+    return 0
+
+
+def _columns(files: tuple[Path, ...]) -> dict[str, dict]:
+    """Results by the name of their file; raises ConfigError for a file that is none, or two of one name."""
+    from .report import read
+
+    columns = {path.stem.replace("_", " "): read(path) for path in files}
+    if len(columns) < len(files):
+        raise ConfigError(
+            f"{', '.join(map(str, files))}: two of them have one name; columns are named after the files"
+        )
+    return columns
+
+
+def _show(columns: dict[str, dict], plots: Path | None) -> None:
+    from .plots import draw
+    from .report import table
+
+    print(table(columns))
+    for path in draw(columns, plots) if plots else ():
+        print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
 
 
 def _export(a: Export) -> int:

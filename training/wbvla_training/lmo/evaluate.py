@@ -10,9 +10,10 @@ import torch
 from wbvla_core.robot_spec import RobotSpec
 
 from . import measures
-from .config import PhysicsConfig, RandomisationConfig, UpperBodyConfig
+from .config import PhysicsConfig, UpperBodyConfig
 from .policy import BundlePolicy
 from .scenarios import FULL_PHYSICS, MOVING_ARMS, NOMINAL, Scenario, Trace, run, standing
+from .sweeps import sweep
 
 SETTLE_S, COMMAND_S, STOP_S = 2.0, 5.0, 10.0
 SPEED = (0.3, 0.3, 0.3)
@@ -59,7 +60,7 @@ SWAY_ARMS = UpperBodyConfig(
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """``trials`` robots for each of ``seeds`` seeds and each test; ``sweeps`` adds the slow tables of the report."""
+    """``trials`` robots for each of ``seeds`` seeds and each test; ``sweeps`` adds those of ``sweeps.py`` (one seed)."""
 
     seeds: int = 5
     trials: int = 20
@@ -78,9 +79,9 @@ def evaluate(
     out: dict[str, Any] = {"policy": policy.bundle.name, "robot": spec.name}
     out |= {"seeds": plan.seeds, "trials": plan.trials, "training_commit": policy.bundle.training_commit}
 
-    def many(scenario: Scenario) -> list[Trace]:
-        say(f"  {scenario.name}: {scenario.robots} robots x {scenario.seconds:.0f} s x {plan.seeds} seeds")
-        return [run(scenario, policy, spec, clips, 100 + seed) for seed in range(plan.seeds)]
+    def many(scenario: Scenario, seeds: int = plan.seeds) -> list[Trace]:
+        say(f"  {scenario.name}: {scenario.robots} robots x {scenario.seconds:.0f} s x {seeds} seeds")
+        return [run(scenario, policy, spec, clips, 100 + seed) for seed in range(seeds)]
 
     seconds = SETTLE_S + COMMAND_S + STOP_S
     goal = torch.tensor(SPEED) / torch.tensor(policy.section.ramp.goal_speed)
@@ -89,6 +90,8 @@ def evaluate(
         group = slice(2 * axis * plan.trials, 2 * (axis + 1) * plan.trials)
         traces = [trace.of(group) for trace in walked]
         out[name] = measures.displacement(traces, axis, SPEED[axis] * COMMAND_S, SETTLE_S)
+        out[name]["power_w"] = measures.power(traces, SETTLE_S, SETTLE_S + COMMAND_S)
+    out["stand"] = {"power_w": measures.power(walked, seconds - 5.0, seconds)}
     swayed = many(
         Scenario("sway", SETTLE_S + 20.0, 2 * plan.trials, SWAY, SWAY_ARMS, schedule=_stand_and_squat)
     )
@@ -104,6 +107,7 @@ def evaluate(
     disturbed = many(Scenario("pushes", 20.0, plan.trials, PUSHES, MOVING_ARMS))
     out["falls_per_100"] = measures.falls(disturbed)
     out |= measures.effort(disturbed)
+    out["torque"]["joints"] = measures.joint_effort(disturbed, policy.section.joints)
     for name, randomisation, physics in (
         ("payload", PAYLOAD, FULL_PHYSICS),
         ("hand_force", HAND_FORCE, FULL_PHYSICS),
@@ -112,35 +116,8 @@ def evaluate(
         scenario = Scenario(name, 20.0, plan.trials, randomisation, MOVING_ARMS, physics)
         out[name] = {"falls_per_100": measures.falls(many(scenario))}
     if plan.sweeps:
-        out["sweeps"] = _sweeps(many, plan)
+        out["sweeps"] = sweep(lambda scenario: many(scenario, 1))
     return out
-
-
-def _sweeps(many: Any, plan: EvaluationPlan) -> dict[str, dict[str, float]]:
-    """Falls per 100 episodes over pushes, friction, payload, hand force and delay, one quantity at a time."""
-
-    def row(key: str, values: tuple[float, ...], change: Any) -> dict[str, float]:
-        return {
-            f"{v:g}": measures.falls(
-                many(Scenario(f"{key} {v:g}", 20.0, plan.trials, change(v), MOVING_ARMS))
-            )
-            for v in values
-        }
-
-    def n(**change: Any) -> RandomisationConfig:
-        return replace(NOMINAL, **change)
-
-    return {
-        "push_m_s": row("push", (0.0, 0.3, 0.5, 0.7), lambda v: n(push_speed_m_s=(v, v), push_period_s=(4.0, 4.0))),
-        "friction": row("friction", (0.15, 0.3, 0.6, 1.5), lambda v: n(friction=(v, v))),
-        "torso_payload_kg": row("torso payload", (-5.0, 5.0, 10.0), lambda v: n(torso_payload_kg=(v, v))),
-        "hand_payload_kg": row("hand payload", (0.75, 1.5), lambda v: n(hand_payload_kg=(v, v))),
-        "hand_force_n": row(
-            "hand force", (10.0, 20.0, 30.0, 40.0),
-            lambda v: n(hand_force_n=(v, v), hand_force_fraction=1.0, hand_force_period_s=(4.0, 6.0)),
-        ),
-        "action_delay_s": row("delay", (0.0, 0.02, 0.03), lambda v: n(action_delay_s=(v, v))),
-    }  # fmt: skip
 
 
 def _there_and_stop(goal: torch.Tensor) -> Callable[[float, int], tuple[torch.Tensor, torch.Tensor]]:

@@ -71,14 +71,38 @@ def falls(traces: list[Trace]) -> float:
 
 
 def effort(traces: list[Trace]) -> dict[str, Any]:
-    """Largest share of the torque limit (mean over robots), root mean square torque, mean mechanical power |tau w|."""
+    """Of the robots that stayed up: largest share of a torque limit (mean over robots), root mean square torque of the
+    driven joints, mean mechanical power |tau w|. None where all fell."""
     return {
         "torque": {
-            "largest_share_of_limit": float(np.mean([t.torque_share.max(0).mean() for t in traces])),
-            "rms_nm": float(np.mean([t.torque_rms.mean() for t in traces])),
+            "largest_share_of_limit": _number(_mean(_up(traces, "torque_share").max(0))),
+            "rms_nm": _number(_mean(_up(traces, "torque_rms").mean(0))),
         },
-        "power_w": float(np.mean([t.power_w.mean() for t in traces])),
+        "power_w": _number(_mean(_up(traces, "power_w").mean(0))),
     }
+
+
+def joint_effort(traces: list[Trace], joints: tuple[str, ...]) -> dict[str, dict[str, float | None]]:
+    """For each of the m driven ``joints``, of the robots that stayed up: root mean square torque, largest share of its
+    limit (mean over robots)."""
+    rms, share = (
+        np.concatenate([getattr(t, name)[~t.fell] for t in traces]) for name in ("joint_rms", "joint_share")
+    )
+    return {
+        joint: {"rms_nm": _number(_mean(rms[:, i])), "largest_share_of_limit": _number(_mean(share[:, i]))}
+        for i, joint in enumerate(joints)
+    }
+
+
+def power(traces: list[Trace], start_s: float, end_s: float) -> float | None:
+    """Mean mechanical power, W, between two times, of the robots that stayed up."""
+    return _number(_mean(_up(traces, "power_w")[round(start_s / DT_S) : round(end_s / DT_S)].mean(0)))
+
+
+def _up(traces: list[Trace], name: str) -> np.ndarray:
+    """[T, n] of the robots of all ``traces`` that did not fall; one column of NaN where none is left."""
+    values = np.concatenate([getattr(t, name)[:, ~t.fell] for t in traces], 1)
+    return values if values.shape[1] else np.full((len(values), 1), np.nan)
 
 
 def _mean(values: np.ndarray) -> float:

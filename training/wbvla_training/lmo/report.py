@@ -1,60 +1,92 @@
-"""Evaluation results as text and plots."""
+"""Results of one or more evaluations as one Markdown table."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+from .config import ConfigError
+
+Results = dict[str, Any]
+
 PAPER = {"forward": (0.21, 0.05), "lateral": (0.55, 0.06), "turn": (0.05, 0.19)}
+_UNITS = {"m_s": "m/s", "kg": "kg", "n": "N", "s": "s"}
 
 
-def table(results: dict[str, Any]) -> str:
-    """The results as a Markdown table beside the paper's row."""
-    rows = ["| test | measured | paper, Table 3 / target |", "|---|---|---|"]
+def read(path: Path) -> Results:
+    """What ``wbvla lmo eval --json`` wrote; raises ConfigError when ``path`` is something else."""
+    try:
+        results = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error}); write it with `wbvla lmo eval --policy BUNDLE --json {path}`"
+        ) from None
+    missing = [key for key in (*PAPER, "sway", "height_error_m", "holdout") if key not in results]
+    if missing:
+        raise ConfigError(f"{path}: lacks {', '.join(missing)}; it is not a result of `wbvla lmo eval`")
+    return results
+
+
+def table(columns: dict[str, Results]) -> str:
+    """A Markdown table: a column for each evaluation, by its name, and what the paper reached or the target is."""
+    each = list(columns.values())
+    rows = [["test", *columns, "paper, Table 3 / target"]]
     for name, (place, yaw) in PAPER.items():
-        r = results[name]
-        reached = r["reached_share"]
         rows.append(
-            f"| {name}: position m / yaw rad | {_show(r['position_error_m'])} / {_show(r['yaw_error_rad'])} (reaches "
-            f"{_show(reached['positive'])} / {_show(reached['negative'])} of the way, {r['falls_per_100']:.0f} of 100 fall) "
-            f"| {place} / {yaw} |"
+            [f"{name}: position m / yaw rad", *(_displacement(r[name]) for r in each), f"{place} / {yaw}"]
         )
-    sway = results["sway"]
-    stand, squat = sway["stand_falls_per_100"], sway["squat_falls_per_100"]
+    rows.append(["sway stand / squat, m", *(_sway(r["sway"]) for r in each), "0.03 / 0.03"])
+    rows.append(["height error, m", *(show(r["height_error_m"], 3) for r in each), "0.02"])
     rows.append(
-        f"| sway stand / squat, m | {_show(sway['stand_m'], 3)} / {_show(sway['squat_m'], 3)} ({stand:.0f} / {squat:.0f} of "
-        "100 fall) | 0.03 / 0.03 |"
+        ["falls per 100, pushes 0.5 m/s every 4 s", *(f"{r['falls_per_100']:.1f}" for r in each), "2"]
     )
-    rows.append(f"| height error, m | {_show(results['height_error_m'], 3)} | 0.02 |")
-    rows.append(f"| falls per 100, pushes 0.5 m/s every 4 s | {results['falls_per_100']:.1f} | 2 |")
     for name in ("payload", "hand_force", "holdout"):
-        rows.append(f"| falls per 100, {name.replace('_', ' ')} | {results[name]['falls_per_100']:.1f} | 5 |")
-    for key, values in results.get("sweeps", {}).items():
-        text = ", ".join(f"{value}: {falls:.0f}" for value, falls in values.items())
-        rows.append(f"| falls per 100 by {key} | {text} | |")
-    return "\n".join(rows)
+        falls = (f"{r[name]['falls_per_100']:.1f}" for r in each)
+        rows.append([f"falls per 100, {name.replace('_', ' ')}", *falls, "5"])
+    rows.append(["mechanical power in the push test, W", *(show(r["power_w"], 0) for r in each), ""])
+    rows.append(
+        ["torque there: rms N m, largest share of a limit", *(_torque(r["torque"]) for r in each), ""]
+    )
+    for key in dict.fromkeys(key for r in each for key in r.get("sweeps", {})):
+        rows.append(
+            [f"falls per 100 by {label(key)}", *(_falls(r.get("sweeps", {}).get(key)) for r in each), ""]
+        )
+    rows.insert(1, ["---"] * len(rows[0]))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _show(value: float | None, digits: int = 2) -> str:
+def label(key: str) -> str:
+    """A swept quantity in words with its unit, from its key."""
+    for suffix, unit in _UNITS.items():
+        if key.endswith(f"_{suffix}"):
+            return f"{key.removesuffix(f'_{suffix}').replace('_', ' ')}, {unit}"
+    return key.replace("_", " ")
+
+
+def show(value: float | None, digits: int = 2) -> str:
+    """``value`` as text, a dash for None (no robot stayed up)."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def plot_sweeps(sweeps: dict[str, dict[str, float]], folder: Path) -> Path:
-    """One PNG with falls per 100 episodes over each swept quantity; returns its path."""
-    import matplotlib
+def _displacement(r: Results) -> str:
+    reached = r["reached_share"]
+    return (
+        f"{show(r['position_error_m'])} / {show(r['yaw_error_rad'])} (reaches {show(reached['positive'])} / "
+        f"{show(reached['negative'])} of the way, {r['falls_per_100']:.0f} of 100 fall)"
+    )
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(2, 3, figsize=(11, 6), sharey=True, layout="constrained")
-    for axis, (name, values) in zip(axes.flat, sweeps.items(), strict=False):
-        axis.plot([float(v) for v in values], list(values.values()), "o-")
-        axis.set_xlabel(name)
-        axis.grid(alpha=0.3)
-    for axis in axes[:, 0]:
-        axis.set_ylabel("falls per 100 episodes of 20 s")
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "lmo_sweeps.png"
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
-    return path
+def _sway(r: Results) -> str:
+    stand, squat = r["stand_falls_per_100"], r["squat_falls_per_100"]
+    return f"{show(r['stand_m'], 3)} / {show(r['squat_m'], 3)} ({stand:.0f} / {squat:.0f} of 100 fall)"
+
+
+def _torque(r: Results) -> str:
+    return f"{show(r['rms_nm'], 1)}, {show(r['largest_share_of_limit'])}"
+
+
+def _falls(values: dict[str, Results] | None) -> str:
+    if values is None:
+        return "-"
+    return ", ".join(f"{value}: {point['falls_per_100']:.0f}" for value, point in values.items())

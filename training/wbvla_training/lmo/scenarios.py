@@ -68,7 +68,8 @@ class Scenario:
 class Trace:
     """T steps of N robots: ``position`` [T, N, 2] m, ``yaw`` [T, N] rad (unwrapped), ``height`` [T, N] m, ``com``
     [T, N, 2] m, ``torque_share`` [T, N] largest |torque| / limit, ``power_w`` [T, N] sum of |torque x speed|,
-    ``torque_rms`` [T, N] N m, ``fell`` [N] bool."""
+    ``torque_rms`` [T, N] N m over the driven joints, ``joint_rms`` [N, m] N m over time, ``joint_share`` [N, m] largest
+    |torque| / limit of each driven joint, ``fell`` [N] bool."""
 
     position: np.ndarray
     yaw: np.ndarray
@@ -77,12 +78,15 @@ class Trace:
     torque_share: np.ndarray
     torque_rms: np.ndarray
     power_w: np.ndarray
+    joint_rms: np.ndarray
+    joint_share: np.ndarray
     fell: np.ndarray
 
     def of(self, robots: slice) -> Trace:
         """The same of some of the robots."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Trace(**{name: v[robots] if name == "fell" else v[:, robots] for name, v in values.items()})
+        once = ("joint_rms", "joint_share", "fell")
+        return Trace(**{name: v[robots] if name in once else v[:, robots] for name, v in values.items()})
 
 
 def run(scenario: Scenario, policy: BundlePolicy, spec: RobotSpec, clips: np.ndarray, seed: int) -> Trace:
@@ -98,6 +102,7 @@ def run(scenario: Scenario, policy: BundlePolicy, spec: RobotSpec, clips: np.nda
         key: [] for key in ("position", "yaw", "height", "com", "share", "rms", "power")
     }
     limit = env._effort
+    squares, largest = torch.zeros(n, env.num_actions), torch.zeros(n, env.num_actions)
     for k in range(steps):
         actions = policy(env.get_observations()["policy"])
         if scenario.schedule is not None:
@@ -105,19 +110,20 @@ def run(scenario: Scenario, policy: BundlePolicy, spec: RobotSpec, clips: np.nda
         _, _, done, _ = env.step(actions)
         fell |= done
         torque = torch.from_numpy(env.robot.force[:, env._driven_columns.numpy()].copy())
-        speed = env.speed[:, env._driven]
+        speed, share = env.speed[:, env._driven], torque.abs() / limit
+        squares, largest = squares + torque**2, torch.maximum(largest, share)
         rows["position"].append(env.base[:, :2].numpy().copy())
         rows["yaw"].append(env.yaw.numpy().copy())
         rows["height"].append(env.height.numpy().copy())
         rows["com"].append(com[:, :2].copy())
-        rows["share"].append((torque.abs() / limit).amax(-1).numpy())
+        rows["share"].append(share.amax(-1).numpy())
         rows["rms"].append((torque**2).mean(-1).sqrt().numpy())
         rows["power"].append((torque * speed).abs().sum(-1).numpy())
     stacked = {key: np.stack(value) for key, value in rows.items()}
     yaw = np.unwrap(stacked["yaw"], axis=0)
     return Trace(
         stacked["position"], yaw, stacked["height"], stacked["com"], stacked["share"], stacked["rms"], stacked["power"],
-        fell.numpy(),
+        (squares / steps).sqrt().numpy(), largest.numpy(), fell.numpy(),
     )  # fmt: skip
 
 
