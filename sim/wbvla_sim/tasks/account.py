@@ -56,6 +56,7 @@ def summarise(task: Task, results: list[TrialResult], asked: Asked) -> dict[str,
     virtual_s, wall_s = (sum(getattr(result, name) for result in results) for name in ("virtual_s", "wall_s"))
     names = dict.fromkeys(name for result in results for name in result.verdict.subgoals)
     notes = [result.notes for result in results if result.notes is not None]
+    limited = [note.limited_ticks for note in notes if note.limited_ticks is not None]
     return {
         "task": task.name,
         "command": asked.command,
@@ -72,7 +73,7 @@ def summarise(task: Task, results: list[TrialResult], asked: Asked) -> dict[str,
         "mean_success_s": _mean([result.verdict.time_s for result in results if result.verdict.success]),
         "mean_time_s": _mean([result.verdict.time_s for result in results]),
         "safety": dict(sum((Counter(note.safety) for note in notes), Counter())),
-        "limited_ticks": sum(note.limited_ticks or 0 for note in notes),
+        "limited_ticks": sum(limited) if limited else None,
         "refused": sum(note.refused for note in notes),
         "command_age": _joint_ages(notes),
         "times_real_time": virtual_s / wall_s if wall_s else 0.0,

@@ -131,9 +131,10 @@ def _safety_table(accounts: tuple[Account, ...]) -> str:
         safety = ", ".join(f"{name} {count}" for name, count in a.safety.items()) or "none"
         if not a.command_age:
             safety = "not noted" if not a.safety else safety
+        limited = "-" if a.limited_ticks is None else a.limited_ticks
         time = f"{a.mean_success_s:.0f} s" if a.successes else "-"
         lines.append(
-            f"| {a.row} | {a.task} | {a.trials} | {time} | {a.falls} | {safety} | {a.limited_ticks} | {a.refused} | "
+            f"| {a.row} | {a.task} | {a.trials} | {time} | {a.falls} | {safety} | {limited} | {a.refused} | "
             f"{ages[0]} | {ages[1]} |"
         )
     return "\n".join(lines)

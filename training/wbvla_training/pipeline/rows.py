@@ -39,7 +39,7 @@ class Account:
     falls: int
     mean_success_s: float
     safety: dict[str, int]
-    limited_ticks: int
+    limited_ticks: int | None
     refused: int
     command_age: dict[str, dict[str, float]]
     reasons: dict[str, int]
@@ -75,7 +75,7 @@ def _account(file: Path, row: str, task: str) -> Account:
             checked=options is not None, command=str(told.get("command", "")),
             policy_sha256=str((options or {}).get("policy_sha256", "")), falls=int(told["falls"]),
             mean_success_s=float(told["mean_success_s"]), safety=dict(told.get("safety", {})),
-            limited_ticks=int(told.get("limited_ticks", 0)), refused=int(told.get("refused", 0)),
+            limited_ticks=told.get("limited_ticks"), refused=int(told.get("refused", 0)),
             command_age=dict(told.get("command_age", {})),
             reasons=dict(Counter(str(e["reason"]) for e in episodes if e["outcome"] != "success").most_common()),
         )  # fmt: skip
