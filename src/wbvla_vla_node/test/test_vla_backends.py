@@ -226,3 +226,24 @@ def test_reset_during_inference_voids_its_answer_and_reaches_the_policy_first():
         assert policy.sentences == ["new"]
     finally:
         backend.close()
+
+
+def test_a_policy_that_fails_on_a_new_sentence_gives_a_reason_and_works_on_afterwards():
+    class Deaf(Slow):
+        def reset(self, instruction):
+            raise RuntimeError("does not listen")
+
+    policy = Deaf()
+    policy.gate.set()
+    backend = ThreadBackend(policy)
+    try:
+        backend.reset("new")
+        for id, error in ((0, "RuntimeError: does not listen"), (1, "")):
+            deadline = time.monotonic() + 5.0
+            while not backend.submit(OBSERVATION, id, T0) and time.monotonic() < deadline:
+                time.sleep(0.005)
+            assert backend.wait(5.0)
+            (result,) = backend.poll()
+            assert (result.id, result.error) == (id, error)
+    finally:
+        backend.close()

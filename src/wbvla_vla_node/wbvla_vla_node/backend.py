@@ -138,9 +138,7 @@ class ThreadBackend:
                     return
                 job, self._job, self._busy = self._job, None, True
                 sentence, self._sentence, generation = self._sentence, None, self._generation
-            if sentence is not None:
-                self._policy.reset(sentence)
-            result = _run(self._policy, *job)
+            result = _run(self._policy, *job, sentence)
             with self._condition:
                 self._busy = False
                 if generation == self._generation:
@@ -148,14 +146,23 @@ class ThreadBackend:
                     self._condition.notify_all()
 
 
-def _run(policy: Policy, observation: Observation, id: int, capture_stamp_ns: int, started: float) -> Result:
+def _run(
+    policy: Policy,
+    observation: Observation,
+    id: int,
+    capture_stamp_ns: int,
+    started: float,
+    sentence: str | None = None,
+) -> Result:
+    """The answer to one observation; the policy is told first of a new ``sentence``. Never raises: foreign code of any kind
+    runs here, and its failure must reach the safety layer."""
     chunk, error = None, ""
     try:
+        if sentence is not None:
+            policy.reset(sentence)
         chunk = policy.infer(observation, capture_stamp_ns)
     except PolicyError as failure:
         error = str(failure)
-    except (
-        Exception
-    ) as failure:  # foreign code of any kind runs here, and its failure must reach the safety layer
+    except Exception as failure:
         error = f"{type(failure).__name__}: {failure}"
     return Result(id, capture_stamp_ns, chunk, error, (time.perf_counter() - started) * 1e3)

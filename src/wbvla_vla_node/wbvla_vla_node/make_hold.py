@@ -1,5 +1,6 @@
 """Makes the ``hold`` bundle: ``python -m wbvla_vla_node.make_hold FOLDER``.
- It has the inputs and outputs of a real VLA and answers each observation with the robot's standing arm
+
+The bundle has the inputs and outputs of a real VLA and answers each observation with the robot's standing arm
 pose, closed grippers, no steps and the nominal stance height. The picture and the state enter its sum with
 weight zero, so that a broken input is seen in the output as it would be with a real model.
 """
