@@ -6,12 +6,12 @@ from __future__ import annotations
 
 CLIP_S = 0.25
 """A clip of 4 to 6 s (docs/lam.md: 0.2 to 0.3 s)."""
-BACKBONE_STEP_S = 0.5
-"""64 frames of 112 px, forward and backward."""
+BACKBONE_STEP_S = 0.32
+"""64 frames of 112 px, forward and backward (2500 steps in 800 s)."""
 FEATURES_CLIP_S = 0.1
 """Features of a clip's frames (docs/lam.md: 80 s for 800 clips)."""
-LAM_STEP_S = 0.11
-"""64 pairs (docs/lam.md)."""
+LAM_STEP_S = 0.16
+"""64 pairs (1500 steps in 4 minutes)."""
 PROBE_S = 300.0
 PICTURE_S = 0.012
 """A grounding picture (docs/vla.md)."""

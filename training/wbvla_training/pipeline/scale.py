@@ -31,7 +31,7 @@ class Scale:
 
 
 TINY = Scale(
-    name="tiny", clips_loco=800, clips_mani=300, steps_backbone=600, steps_lam=1200, batch_lam=64, pictures=8000,
+    name="tiny", clips_loco=800, clips_mani=300, steps_backbone=2500, steps_lam=1500, batch_lam=64, pictures=8000,
     steps_pretrain=3000, steps_finetune=3000, batch_vla=64,
     demos={"reach_table": 150, "box_loading": 200, "cart_pushing": 200}, few=50, held_out=0.1, trials=50, films=3,
 )  # fmt: skip
