@@ -80,8 +80,9 @@ class Injector:
         assert self._stalled is not None
         process, fault, begin_ns = self._stalled
         self._stalled = None
+        end_ns = time.time_ns()
         process.resume()
-        self.injected.append(Injected(fault, begin_ns, time.time_ns()))
+        self.injected.append(Injected(fault, begin_ns, end_ns))
 
 
 def answer(injected: Injected, changes: list[Change], until_ns: int) -> Answer:
