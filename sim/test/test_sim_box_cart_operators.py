@@ -259,3 +259,12 @@ def _until_grasped(progress, truth):
     over = progress.grasped or truth.fell or truth.time_s > progress.start_s + 20.0
     outcome = Outcome.SUCCESS if progress.grasped else Outcome.FAILED if over else Outcome.RUNNING
     return Verdict(outcome, "", truth.time_s, {"squat_and_grasp": progress.grasped})
+
+
+def test_a_hold_turns_the_short_way_round():
+    hands = TwoHands(SPEC, (0.0, 0.0, -0.1), 0.0)
+    here = np.array([0.3, 0.0, 0.8])
+    hands.hold = Hold(here, 0.2, 3.0)
+    while not hands.move(Hold(here, 0.2, -3.0), Reach(turn_rad_s=0.5), 0.1):
+        assert 3.0 <= hands.hold.yaw_rad < 3.4
+    assert hands.hold.yaw_rad > 3.2

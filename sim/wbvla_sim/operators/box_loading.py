@@ -7,16 +7,14 @@ import enum
 from dataclasses import replace
 
 import numpy as np
-from wbvla_core.robot_spec import RobotSpec
 from wbvla_core.rotations import matrix_from_quaternion
-from wbvla_core.timing import NS_PER_S
 from wbvla_core.types import RobotState
 from wbvla_teleop.devices.scripted import View
-from wbvla_teleop.frame import TeleopFrame
 
 from wbvla_sim import cart
+from wbvla_sim.operators.two_handed import FREE, STILL, Flags, TwoHandedOperator, Wrists
 from wbvla_sim.operators.two_hands import Hold, Reach, TwoHands
-from wbvla_sim.operators.walk import Journey, Pose2, WalkConfig, pose2, stand_before
+from wbvla_sim.operators.walk import Journey, Pose2, WalkConfig, stand_before
 from wbvla_sim.scene_parts import BOX_SIZE_M, PLATFORM_HALF_M
 from wbvla_sim.tasks.box_cart_scene import BOX, CART, PLATFORM
 from wbvla_sim.tasks.sentences import parse_box_loading
@@ -69,7 +67,6 @@ class Phase(enum.Enum):
     DONE = "done"
 
 
-_NEXT = dict(zip(Phase, [*Phase][1:], strict=False))
 # How long a phase stays after the hands' goal has been reached [s].
 _DWELL_S = {
     Phase.SQUAT: 1.0,
@@ -87,73 +84,35 @@ _REACH = {
 }
 
 
-class BoxLoadingOperator:
+class BoxLoadingOperator(TwoHandedOperator):
     """Sees box, platform and cart; gives frames of both hands, flags and height. One sentence at a time."""
 
-    def __init__(self, robot: str = "x2_ultra") -> None:
-        self._spec = RobotSpec.load(robot)
-        self.phase = Phase.DONE
+    phases, things, dwell_s = Phase, (BOX, CART, PLATFORM), _DWELL_S
 
     def begin(self, sentence: str) -> None:
         """Do what ``sentence`` says from now on. Raises ValueError."""
         parse_box_loading(sentence)
-        self._hands = TwoHands(self._spec, PALM_M, FINGERS_DOWN_RAD, INWARD_RAD)
-        self._walker = Journey(WALK)
-        self._height_m = self._height_goal_m = self._spec.nominal_height_m
-        self._last_ns = 0
-        self._there_ns: int | None = None
-        self.phase = Phase.WALK
-        self._fresh = True
+        self._start(TwoHands(self._spec, PALM_M, FINGERS_DOWN_RAD, INWARD_RAD), WALK)
+        self._height_goal_m = self._height_m
 
-    def act(self, view: View, state: RobotState, now_ns: int) -> TeleopFrame:
-        """See :class:`wbvla_teleop.devices.scripted.Operator`. Raises ValueError when the scene lacks a thing."""
-        for name in (BOX, CART, PLATFORM):
-            if name not in view.objects:
-                raise ValueError(
-                    f"the scene shows no {name}; it shows {', '.join(view.objects) or 'nothing'}"
-                )
-        if self.phase is Phase.DONE or self._fresh or view.fell:
-            # The deadman is shown released once before it is held.
-            self._fresh, self._last_ns = False, now_ns
-            return TeleopFrame(now_ns, False)
-        dt_s = min(max(now_ns - self._last_ns, 0) / NS_PER_S, 0.1)
-        self._last_ns = now_ns
-        self._hands.feel(view, state, dt_s)
-        flags, wrists = (0, 0, 0), (None, None)
-        if self.phase in (Phase.WALK, Phase.CARRY):
-            flags = self._walk(view, now_ns)
-        else:
-            self._handle(view, dt_s, now_ns)
-            wrists = self._hands.wrists()
-        return TeleopFrame(
-            now_ns,
-            self.phase is not Phase.DONE,
-            *wrists,
-            grippers=(CLAW_OPENING, CLAW_OPENING),
-            flags=flags,
-            height_m=self._height_m,
-        )
-
-    def _walk(self, view: View, now_ns: int) -> tuple[int, int, int]:
-        goal = self.before_platform(view) if self.phase is Phase.WALK else self.before_cart(view)
-        flags = self._walker.flags(pose2(view.pelvis.position_m, view.pelvis.quaternion_wxyz), goal, now_ns)
-        if self._walker.arrived:
-            self._enter(_NEXT[self.phase])
-        return flags
-
-    def _handle(self, view: View, dt_s: float, now_ns: int) -> None:
+    def _do(self, view: View, state: RobotState, dt_s: float, now_ns: int) -> tuple[Flags, Wrists]:
+        if self.phase is Phase.WALK:
+            return self._walk(view, self.before_platform(view), now_ns), FREE
+        if self.phase is Phase.CARRY:
+            return self._walk(view, self.before_cart(view), now_ns), FREE
         goal = self._goal(view)
         step = HEIGHT_SPEED_M_S * dt_s
         self._height_m += float(np.clip(self._height_goal_m - self._height_m, -step, step))
         there = self._height_m == self._height_goal_m
         there &= self._hands.move(goal, _REACH.get(self.phase, Reach()), dt_s)
-        if self._there_ns is None:
-            self._there_ns = now_ns if there else None
-        elif (now_ns - self._there_ns) / NS_PER_S >= _DWELL_S.get(self.phase, 0.1):
-            self._enter(_NEXT[self.phase])
+        self._wait(there, now_ns)
+        return STILL, self._hands.wrists()
+
+    def _opening(self) -> float:
+        return CLAW_OPENING
 
     def _enter(self, phase: Phase) -> None:
-        self.phase, self._there_ns = phase, None
+        super()._enter(phase)
         heights = {
             Phase.SQUAT: GRASP_HEIGHT_M,
             Phase.RISE: self._spec.nominal_height_m,

@@ -127,6 +127,7 @@ class TwoHands:
         assert self.hold is not None
         way, widen = goal.centre_m - self.hold.centre_m, goal.half_gap_m - self.hold.half_gap_m
         turn = goal.yaw_rad - self.hold.yaw_rad
+        turn -= 2.0 * np.pi * round(turn / (2.0 * np.pi))  # the short way round
         distance = float(np.linalg.norm(way))
         self.hold = Hold(
             self.hold.centre_m + way * min(1.0, reach.speed_m_s * dt_s / max(distance, 1e-9)),

@@ -10,8 +10,6 @@ import numpy as np
 from wbvla_core.timing import NS_PER_S
 from wbvla_teleop.devices.scripted import ObjectPose
 
-AXES = ("ahead", "aside", "turn")
-
 
 @dataclass(frozen=True)
 class Pose2:
