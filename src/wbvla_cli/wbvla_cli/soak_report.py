@@ -19,8 +19,8 @@ FLAT = 0.05
 """Growth of memory that counts as none."""
 LEAST_MB = 1.0
 """Growth below this is not counted against a process, however small it is."""
-SETTLING_S = 120.0
-"""After which a process has what it needs; a tenth of the run where that is shorter."""
+SETTLING_S, SETTLING_SHARE = 300.0, 0.25
+"""After which a process has what it needs: ten changes of the scene, or a quarter of a shorter run."""
 END_SHARE = 0.15
 LEAST_MINUTES = 10.0
 """Of a run that can tell a leak from caches that fill."""
@@ -73,7 +73,7 @@ def growth(history: list[tuple[float, dict[str, int]]], name: str) -> Growth | N
     rows = [(at_s, memory[name] / 1e6) for at_s, memory in history if name in memory]
     if not rows:
         return None
-    settling_s = min(SETTLING_S, 0.1 * rows[-1][0])
+    settling_s = min(SETTLING_S, SETTLING_SHARE * rows[-1][0])
     rows = [row for row in rows if row[0] >= settling_s]
     if len(rows) < 4:
         return None
