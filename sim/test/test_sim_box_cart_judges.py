@@ -62,9 +62,10 @@ def test_a_box_that_is_held_for_half_a_second_and_then_stands_on_the_deck_is_loa
     [
         replace(HELD, hands=frozenset({"left"})),
         replace(HELD, rests_on=frozenset({"platform"})),
+        replace(HELD, rests_on=frozenset({"robot"})),
         replace(HELD, lifted_m=0.02),
     ],
-    ids=["one hand", "still on the platform", "hardly lifted"],
+    ids=["one hand", "still on the platform", "on the arms", "hardly lifted"],
 )
 def test_without_a_grasp_the_second_subgoal_fails_too(grasp):
     result = judge_box((1.0, grasp), (2.0, LOADED))
@@ -76,9 +77,10 @@ def test_without_a_grasp_the_second_subgoal_fails_too(grasp):
     [
         replace(LOADED, hands=frozenset({"right"})),
         replace(LOADED, rests_on=frozenset({"deck", "other"})),
+        replace(LOADED, rests_on=frozenset({"deck", "robot"})),
         replace(LOADED, on_deck_m=(-0.1, 0.29)),
     ],
-    ids=["still held", "against a grip", "over the edge"],
+    ids=["still held", "against a grip", "against the robot", "over the edge"],
 )
 def test_a_box_that_does_not_stand_free_on_the_deck_is_not_loaded(there):
     result = judge_box((1.0, HELD), (2.0, there))
@@ -171,8 +173,10 @@ def test_what_the_box_witness_sees_of_the_scene():
     assert box_loading.is_loaded(loaded)
     put_box(model, data, data.site("left_claw_grasp").xpos)
     assert "left" in witness.look(data, 2.0, False).hands
+    put_box(model, data, data.body("torso_link").xpos)
+    assert "robot" in witness.look(data, 3.0, False).rests_on
     put_box(model, data, np.array([-1.0, 0.0, 0.0999]))
-    assert witness.look(data, 3.0, False).rests_on == {"floor"}
+    assert witness.look(data, 4.0, False).rests_on == {"floor"}
 
 
 def test_what_the_cart_witness_sees_of_the_scene():

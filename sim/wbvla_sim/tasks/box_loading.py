@@ -16,10 +16,10 @@ from wbvla_sim.tasks.sentences import BOX_LOADING, CART_PUSHING, parse_box_loadi
 from wbvla_sim.tasks.spells import Spell
 
 GRASP, LOAD = "squat_and_grasp", "rise_and_load"
-DECK, FLOOR = "deck", "floor"
+DECK, FLOOR, ROBOT = "deck", "floor", "robot"
 TIME_LIMIT_S = 90.0
 LIFTED_M, HELD_S = 0.03, 0.5
-"""Grasped: both hands on the box, nothing else under it, its middle this much above where it stood, for this long."""
+"""Grasped: both hands on the box, nothing else touching it, its middle this much above where it stood, for this long."""
 LOADED_S, MARGIN_M = 0.5, 0.03
 """Loaded: on the deck alone and let go of for this long, its middle at least this far inside the deck's edges; on which
 side it lies is left open."""
@@ -29,9 +29,9 @@ PUSHED_M = 0.8
 
 @dataclass(frozen=True)
 class BoxTruth:
-    """What the judge knows at one instant: which ``hands`` touch the box and what it ``rests_on`` (platform, deck, floor,
-    other); how far it is ``lifted_m``; its middle ``on_deck_m`` (x, y) in the cart's frame; how far the cart has
-    moved."""
+    """What the judge knows at one instant: which ``hands`` touch the box and what else does, ``rests_on`` (platform,
+    deck, floor, robot for the rest of its body, other); how far it is ``lifted_m``; its middle ``on_deck_m`` (x, y) in
+    the cart's frame; how far the cart has moved."""
 
     time_s: float
     fell: bool = False
@@ -106,12 +106,12 @@ class BoxWitness:
     def __init__(self, model: mujoco.MjModel, spec: RobotSpec) -> None:
         self._hands = contacts.hands(model, spec)
         self._box = dict.fromkeys(contacts.body_geoms(model, BOX), BOX)
-        under = {geom: name for name in (PLATFORM, CART) for geom in contacts.body_geoms(model, name)} | {
-            model.geom(FLOOR).id: FLOOR
-        }
-        self._under = {geom: "other" if name == CART else name for geom, name in under.items()} | {
-            model.geom(f"{CART}_deck").id: DECK
-        }
+        contacts.body_geoms(model, CART)
+        mine = {*self._hands, *self._box}
+        self._else = {geom: "other" for geom in range(model.ngeom) if geom not in mine}
+        self._else |= {geom: ROBOT for geom in contacts.robot_geoms(model, spec) if geom not in mine}
+        self._else |= dict.fromkeys(contacts.body_geoms(model, PLATFORM), PLATFORM)
+        self._else |= {model.geom(FLOOR).id: FLOOR, model.geom(f"{CART}_deck").id: DECK}
         self._start_m: tuple[np.ndarray, np.ndarray] | None = None
 
     def look(self, data: mujoco.MjData, time_s: float, fell: bool) -> BoxTruth:
@@ -124,7 +124,7 @@ class BoxWitness:
             time_s,
             fell,
             frozenset(hand for hand, _ in contacts.touching(data, self._hands, self._box)),
-            frozenset(thing for _, thing in contacts.touching(data, self._box, self._under)),
+            frozenset(thing for _, thing in contacts.touching(data, self._box, self._else)),
             float(box.xpos[2] - self._start_m[0][2]),
             (float(offset[0]), float(offset[1])),
             float(np.linalg.norm((wagon.xpos - self._start_m[1])[:2])),

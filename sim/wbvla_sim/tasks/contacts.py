@@ -26,6 +26,12 @@ def hands(model: mujoco.MjModel, spec: RobotSpec) -> dict[int, str]:
     }
 
 
+def robot_geoms(model: mujoco.MjModel, spec: RobotSpec) -> list[int]:
+    """All geoms of the robot, hands included."""
+    base = model.body(spec.base_link).id
+    return [i for i in range(model.ngeom) if int(model.body_rootid[model.geom_bodyid[i]]) == base]
+
+
 def body_geoms(model: mujoco.MjModel, name: str) -> list[int]:
     """Geoms of one body. Raises ValueError when the scene has no such body."""
     try:

@@ -11,7 +11,7 @@ from wbvla_core.robot_spec import RobotSpec
 
 from wbvla_sim.scene_parts import BALL_COLOURS
 from wbvla_sim.tasks.base import Outcome, Task, Verdict
-from wbvla_sim.tasks.contacts import hand_geoms
+from wbvla_sim.tasks.contacts import hands, touching
 
 HANDS = ("left", "right")
 _SENTENCE = re.compile(r"touch the (\w+) ball with (?:your|the) (\w+) hand\.?", re.IGNORECASE)
@@ -81,11 +81,7 @@ class TouchJudge:
             raise ValueError(f"the scene has no {self._colour} ball; it has {', '.join(balls) or 'none'}")
         self._time_limit_s = time_limit_s
         self._ball = {model.geom(f"ball_{colour}").id: colour for colour in balls}
-        self._side = {
-            geom: side
-            for hand, side in zip(spec.hands, HANDS, strict=True)
-            for geom in hand_geoms(model, hand.link)
-        }
+        self._side = hands(model, spec)
         self._start_s: float | None = None
         self._last: Verdict | None = None
 
@@ -96,10 +92,10 @@ class TouchJudge:
         if self._start_s is None:
             self._start_s = time_s
         elapsed = time_s - self._start_s
-        self._last = self._verdict(self._touches(data), elapsed, fell)
+        self._last = self._verdict(touching(data, self._side, self._ball), elapsed, fell)
         return self._last
 
-    def _verdict(self, touches: set[tuple[str, str]], elapsed_s: float, fell: bool) -> Verdict:
+    def _verdict(self, touches: frozenset[tuple[str, str]], elapsed_s: float, fell: bool) -> Verdict:
         wanted = (self._hand, self._colour)
         if fell:
             return Verdict(Outcome.FAILED, "the robot fell", elapsed_s, {"touch": False})
@@ -116,15 +112,6 @@ class TouchJudge:
                 Outcome.FAILED, f"not done within {self._time_limit_s:g} s", elapsed_s, {"touch": False}
             )
         return Verdict(Outcome.RUNNING, "", elapsed_s, {"touch": False})
-
-    def _touches(self, data: mujoco.MjData) -> set[tuple[str, str]]:
-        """(hand, colour) of hands and balls that touch."""
-        found = set()
-        for first, second in data.contact.geom[: data.ncon]:
-            for geom, other in ((int(first), int(second)), (int(second), int(first))):
-                if geom in self._ball and other in self._side:
-                    found.add((self._side[other], self._ball[geom]))
-        return found
 
 
 def _judge(time_limit_s: float, model: mujoco.MjModel, spec: RobotSpec, sentence: str) -> TouchJudge:
