@@ -22,7 +22,7 @@ def draw(columns: dict[str, Results], folder: Path) -> list[Path]:
     swept = {name: results["sweeps"] for name, results in columns.items() if "sweeps" in results}
     figures = {}
     if swept:
-        figures["lmo_falls.png"] = _sweeps(pyplot, swept, "falls_per_100", "falls per 100 of 20 s")
+        figures["lmo_falls.png"] = _sweeps(pyplot, swept, "falls_per_100", "falls per 100 episodes", 100.0)
         figures["lmo_power.png"] = _sweeps(pyplot, swept, "power_w", "mechanical power, W")
     by_joint = {name: r["torque"]["joints"] for name, r in columns.items() if "joints" in r["torque"]}
     if by_joint:
@@ -33,7 +33,10 @@ def draw(columns: dict[str, Results], folder: Path) -> list[Path]:
     return [folder / name for name in figures]
 
 
-def _sweeps(pyplot: Any, swept: dict[str, Results], figure_of: str, title: str) -> Any:
+def _sweeps(
+    pyplot: Any, swept: dict[str, Results], figure_of: str, title: str, top: float | None = None
+) -> Any:
+    """A plot for each swept quantity; ``top`` of the scale, None: by the data."""
     keys = list(dict.fromkeys(key for sweeps in swept.values() for key in sweeps))
     rows = -(-len(keys) // 3)
     figure, axes = pyplot.subplots(
@@ -49,7 +52,7 @@ def _sweeps(pyplot: Any, swept: dict[str, Results], figure_of: str, title: str) 
             )
         axis.set_xlabel(label(key))
         axis.grid(alpha=0.3)
-        axis.set_ylim(bottom=0.0)
+        axis.set_ylim(*((0.0, None) if top is None else (-0.03 * top, 1.03 * top)))
     for axis in axes[:, 0]:
         axis.set_ylabel(title)
     axes[0, 0].legend()
