@@ -13,6 +13,8 @@ from .scale import ROWS, Scale, groups_of
 from .steps import ChainError, Resume, Step, needs
 
 LMO = "lmo/x2"
+PICTURES_SHARE = "0.7"
+"""Of a batch of pretraining: words take longer to learn than codes."""
 VLA_FILES = ("config.json", "parts.json", "processor.json", "tokenizer.json", "model.safetensors")
 
 _LAM = ("wbvla_training.vision", "wbvla_training.video")
@@ -116,8 +118,9 @@ def _pretraining(w: Wanted) -> Iterator[Step]:
         videos = ("--videos", str(loco), str(mani)) if lams else ()
         yield Step(
             name, "VLA pretraining: " + ("codes of video, and words" if lams else "words only, as many steps"),
-            ("vla", "pretrain", "--config", "tiny", "--pictures", str(s.pictures), "--cache", str(cache), *videos,
-             *_labels(out, lams), "--out", str(folder), *_schedule(s, s.steps_pretrain)),
+            ("vla", "pretrain", "--config", "tiny", "--pictures", str(s.pictures), "--pictures-share",
+             PICTURES_SHARE, "--cache", str(cache), *videos, *_labels(out, lams), "--out", str(folder),
+             *_schedule(s, s.steps_pretrain)),
             (cache / "grounding", *((loco, mani, *_lam_models(out)) if lams else ())), _vla(folder),
             (*_LEARN, *_LAM, "wbvla_training.lam.labels"), (folder,),
             _minutes(s.steps_pretrain * s.batch_vla * costs.VLA_EXAMPLE_S),
