@@ -70,12 +70,8 @@ def main(argv: list[str] | None = None) -> int:
         for task, files in pictures.items()
     }
     (call.out / "results.md").write_text(page(found, accounts, notes, links), encoding="utf-8")
-    average = (
-        "no average: " + ", ".join(found["missing"][:3])
-        if found["average"] is None
-        else f"{found['average']:.2f}"
-    )
-    print(f"{call.out}: results.json, results.md; {len(accounts)} accounts, average {average}")
+    average = "no average yet" if found["average"] is None else f"average {found['average']:.2f}"
+    print(f"{call.out}: results.json, results.md; {len(accounts)} accounts, {average}")
     return 0
 
 
