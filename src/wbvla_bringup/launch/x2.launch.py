@@ -42,7 +42,7 @@ ARGUMENTS = {
         "Over how long the LMO node's latency percentiles reach, 1..600 s.",
     ),
     "vla": ("vla/hold", None, "VLA bundle, as kind/name of the shipped ones or as path."),
-    "vla_backend": ("bundle", ("bundle", "scripted"), "What the VLA node runs: a bundle or a timed script."),
+    "vla_backend": ("bundle", ("bundle", "torch", "scripted"), "Runs the bundle (onnxruntime or torch), or a timed script."),
     "script": ("demo", None, "Script file of vla_backend:=scripted, by packaged name or path."),
     "instruction": ("stand still", None, "Sentence that the VLA follows until another one comes."),
     "teleop": ("", ("", *DEVICES), "Device of an operator; empty: no teleoperation."),

@@ -3,7 +3,7 @@
 import pytest
 from wbvla_core.bundle import FILE_NAME
 from wbvla_core.robot_spec import RobotSpec
-from wbvla_sim.tasks.base import Outcome, Verdict, find_task
+from wbvla_sim.tasks.base import Outcome, Verdict
 from wbvla_sim.tasks.lockstep_trial import OPERATOR, TrialResult
 from wbvla_sim.tasks.referee import Referee
 from wbvla_sim.tasks.sentences import BOX_LOADING, CART_PUSHING
@@ -11,16 +11,14 @@ from wbvla_sim.tasks.sentences import BOX_LOADING, CART_PUSHING
 from wbvla_cli import main, open_session, task_demo
 
 
-def test_the_bundle_of_the_scene_acts_where_it_is_shipped_else_the_operator(tmp_path, monkeypatch):
+def test_the_shipped_bundle_acts_else_the_operator(tmp_path, monkeypatch):
     monkeypatch.setenv("WBVLA_MODELS", str(tmp_path))
-    task = find_task("cart_pushing")
-    assert task_demo.choose_policy(task, None) == OPERATOR
-    bundle = tmp_path / "vla" / "box_cart"
+    assert task_demo.choose_policy(None) == OPERATOR
+    bundle = tmp_path / "vla" / "x2"
     bundle.mkdir(parents=True)
     (bundle / FILE_NAME).write_text("{}")
-    assert task_demo.choose_policy(task, None) == "vla/box_cart"
-    assert task_demo.choose_policy(task, "vla/hold") == "vla/hold"
-    assert task_demo.choose_policy(find_task("reach_table"), None) == OPERATOR
+    assert task_demo.choose_policy(None) == "vla/x2"
+    assert task_demo.choose_policy("vla/hold") == "vla/hold"
 
 
 def test_a_report_says_that_no_vla_took_part_when_the_operator_acted():
@@ -29,7 +27,7 @@ def test_a_report_says_that_no_vla_took_part_when_the_operator_acted():
     page = task_demo.story([trial], OPERATOR, {7: "film.mp4"})
     assert "no VLA took part" in page and "scripted operator" in page
     assert "cart &lt;astray&gt;" in page and "push_ahead: not met" in page and 'src="film.mp4"' in page
-    assert "no VLA" not in task_demo.story([trial], "vla/box_cart", {})
+    assert "no VLA" not in task_demo.story([trial], "vla/x2", {})
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,8 @@ class Arguments:
     task: str | None = None
     """Do this task; see 'wbvla task list'."""
     policy: str | None = None
-    """With --task: a VLA bundle by kind/name or path, or 'operator' for the scripted one; default: the shipped bundle
-    of the task's scene, else the operator."""
+    """With --task: a VLA bundle by kind/name or path, or 'operator' for the scripted one; default: vla/x2, or
+    the operator where it is not shipped."""
     trials: int = 1
     """With --task: trials, one for each seed from --seed on."""
     view: bool = False

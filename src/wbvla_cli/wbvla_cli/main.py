@@ -38,7 +38,7 @@ COMMANDS: dict[str, Command] = {
         "wbvla_training.vla.cli", "pretrain, fine-tune, evaluate and export the vision-language-action model", "train"
     ),
     "pipeline": Command(
-        "wbvla_training.pipeline.cli", "run the whole chain from video to the table of results, cached and resumable", "train"
+        "wbvla_training.pipeline.cli", "the whole chain from video to the table of results, cached and resumable", "train"
     ),
     "results": Command(
         "wbvla_training.pipeline.results", "put evaluations in closed loop together into one table", "train"

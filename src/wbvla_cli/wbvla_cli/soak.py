@@ -75,7 +75,7 @@ def main(argv: list[str]) -> int:
     domain = a.domain if a.domain is not None else os.environ.get("ROS_DOMAIN_ID", os.getpid() % 100 + 1)
     os.environ["ROS_DOMAIN_ID"] = str(domain)
     task, spec = find_task(TASKS[0]), RobotSpec.load(a.robot)
-    policy = choose_policy(task, a.policy)
+    policy = choose_policy(a.policy)
     check_policy(policy)
     options = GraphOptions(
         "scripted", task.lmo, out / "bag", "script" if policy == OPERATOR else policy, a.robot,

@@ -34,9 +34,13 @@ from wbvla_cli.processes import ProcessSampler
 NAMESPACE = "wbvla"
 
 
+VLA = "vla/x2"
+"""The bundle that knows the sentences of all tasks."""
+
+
 @dataclass(frozen=True)
 class TaskDemo:
-    """What to run; ``policy`` None: the shipped bundle of the task's scene, else the scripted operator."""
+    """What to run; ``policy`` None: the shipped bundle, else the scripted operator."""
 
     task: str
     policy: str | None
@@ -48,12 +52,11 @@ class TaskDemo:
     port: int
 
 
-def choose_policy(task: Task, asked: str | None) -> str:
-    """``asked``, else the VLA bundle named after the task's scene where it is shipped, else the operator."""
+def choose_policy(asked: str | None) -> str:
+    """``asked``, else the VLA bundle of all tasks where it is shipped, else the operator."""
     if asked is not None:
         return asked
-    named = f"vla/{task.scene}"
-    return named if (bundle_path(named) / FILE_NAME).is_file() else OPERATOR
+    return VLA if (bundle_path(VLA) / FILE_NAME).is_file() else OPERATOR
 
 
 def check_policy(policy: str) -> None:
@@ -80,7 +83,7 @@ def run_task_demo(asked: TaskDemo, out: Path, console: Console) -> int:
         raise ValueError(f"--trials {asked.trials}: expected 1 or more")
     if asked.view:
         check_available()
-    policy = choose_policy(task, asked.policy)
+    policy = choose_policy(asked.policy)
     check_policy(policy)
     summary = (out / "plant.json").resolve()
     bags = out / "bag"
