@@ -63,10 +63,10 @@ def test_every_step_writes_below_the_folder_and_has_its_inputs_made_before(tmp_p
 def test_a_new_video_changes_everything_but_the_demonstrations(tmp_path):
     steps = whole(tmp_path)
     changed = set(dependants(steps, "video_loco"))
-    assert {"lam_mani", "pretrain", "finetune_box_cart", "full_box_loading", "results"} <= changed
+    assert {"lam_mani", "pretrain", "finetune_x2", "full_box_loading", "results"} <= changed
     assert not changed & {
         "collect_box_loading",
-        "convert_box_cart",
+        "convert_x2",
         "operator_box_loading",
         "pretrain_no_lam",
         "pictures",
@@ -81,11 +81,11 @@ def test_the_row_without_lam_differs_by_the_latent_actions_only(tmp_path):
         given = {argv[i]: argv[i + 1] for i in range(len(argv) - 1) if argv[i].startswith("--")}
         return {f"{k} {v}" for k, v in given.items() if k not in ("--out", "--start", "--cache")}
 
-    lost = words("finetune_box_cart") - words("finetune_box_cart_no_lam")
+    lost = words("finetune_x2") - words("finetune_x2_no_lam")
     assert {word.split()[0] for word in lost} == {"--lam-loco", "--lam-mani"}
     lost = words("pretrain") - words("pretrain_no_lam")
     assert {word.split()[0] for word in lost} == {"--lam-loco", "--lam-mani", "--videos"}
-    assert "pretrain_no_lam/model.safetensors" in " ".join(map(str, steps["finetune_box_cart_no_lam"].inputs))
+    assert "pretrain_no_lam/model.safetensors" in " ".join(map(str, steps["finetune_x2_no_lam"].inputs))
 
 
 def test_one_task_is_a_shorter_chain(tmp_path):
@@ -120,8 +120,8 @@ def test_wrong_calls_are_told_what_to_do(arguments, complaint, tmp_path, capsys)
 def test_list_and_dry_run_start_nothing(tmp_path, capsys):
     out = tmp_path / "out"
     assert cli.main(["--out", str(out), "--list"]) == 0
-    assert "29 steps" in capsys.readouterr().out
-    assert cli.main(["--out", str(out), "--dry-run", "--from", "convert_box_cart"]) == 0
+    assert "25 steps" in capsys.readouterr().out
+    assert cli.main(["--out", str(out), "--dry-run", "--from", "convert_x2"]) == 0
     told = capsys.readouterr().out
     assert "would run: anew" in told and "would run: was never run" in told
     assert {path.name for path in out.iterdir()} == {"stamps"}
@@ -168,4 +168,4 @@ def test_curves_take_the_last_word_on_a_step_and_leave_out_a_torn_line(tmp_path)
 def test_steps_that_share_a_cache_do_not_run_together(tmp_path):
     before = needs(whole(tmp_path))
     assert {"lam_loco", "lam_mani"} <= set(before["lam_shared"])
-    assert "finetune_box_cart" in before["finetune_box_cart_few"]
+    assert "finetune_x2" in before["finetune_x2_few"]

@@ -32,7 +32,7 @@ EXPECTED = (FULL, NO_LAM, BLIND, SWAPPED, OPERATOR, "demos_50", "demos_200", GRA
 class Results:
     """Put accounts of wbvla task eval --json together into one table.
 
-      wbvla task eval --task box_loading --policy vla/box_cart --trials 50 --json runs/eval/full.box_loading.json
+      wbvla task eval --task box_loading --policy vla/x2 --trials 50 --json runs/eval/full.box_loading.json
       wbvla results --runs runs/eval --out docs
     A file is called ROW.TASK.json; rows are full, no_lam, blind, swapped, operator, demos_50, demos_200, graph and
     graph_operator, or any other name. What was run must be what the row says. Rows that are not there are named as

@@ -41,8 +41,8 @@ SMOKE = Scale(
     demos={"reach_table": 2, "box_loading": 2, "cart_pushing": 2}, few=1, held_out=0.5, trials=1, films=1,
 )  # fmt: skip
 SCALES = {scale.name: scale for scale in (TINY, SMOKE)}
-GROUPS = {"reach_table": ("reach_table",), "box_cart": ("box_loading", "cart_pushing")}
-"""Tasks that one model learns together, because they begin in the same scenes."""
+GROUPS = {"x2": ("reach_table", "box_loading", "cart_pushing")}
+"""Tasks that one model learns together: the sentence tells it what to do."""
 ROWS = ("no_lam", "blind", "swapped", "few")
 """Rows of the table beside those of the whole method and of the operator."""
 
