@@ -149,10 +149,10 @@ def dump(data: Any, indent: int = 0) -> str:
 
 
 def onnx_session(
-    path: Path, inputs: Mapping[str, int], outputs: Mapping[str, int], device: str = "cpu"
+    path: Path, inputs: Mapping[str, int], outputs: Mapping[str, int | None], device: str = "cpu"
 ) -> Any:
     """An ONNX Runtime session with one thread, checked to have ``inputs`` and ``outputs`` (name -> width,
-    last axis), on ``device`` cpu or cuda.
+    last axis; None: any), on ``device`` cpu or cuda.
 
     Raises:
         BundleError: not an ONNX file, other names or widths, or no such device.
@@ -176,7 +176,8 @@ def onnx_session(
         (inputs, {i.name: i.shape[-1] for i in session.get_inputs()}, "inputs"),
         (outputs, {o.name: o.shape[-1] for o in session.get_outputs()}, "outputs"),
     ):
-        if dict(wanted) != found:
+        expected = {name: found.get(name) if width is None else width for name, width in wanted.items()}
+        if expected != found:
             raise BundleError(f"{path}: {what} are {found}, the bundle says {dict(wanted)}; export it again")
     return session
 

@@ -30,6 +30,7 @@ class Recording:
         self.positions = np.zeros((4, 2))
         self.loco = np.array([[0.2, -0.8, 0.0, 0.60], [1.0, 0.0, 0.0, 0.55], [1, 0, 0, 0.5], [1, 0, 0, 0.5]])
         self.mode = LocoMode.FLAGS
+        self.done = None
 
     def reset(self, instruction):
         self.sentences.append(instruction)
@@ -38,7 +39,8 @@ class Recording:
         if self.error:
             raise self.error
         self.seen.append((observation, capture_stamp_ns))
-        return Chunk(("left_elbow_joint", "left_claw_joint"), self.positions, 0.1, self.loco, self.mode)
+        joints = ("left_elbow_joint", "left_claw_joint")
+        return Chunk(joints, self.positions, 0.1, self.loco, self.mode, done=self.done)
 
 
 @pytest.fixture
@@ -98,6 +100,16 @@ def test_state_is_interpolated_to_the_instant_of_the_frame(core, policy):
     assert vector.dtype == np.float32 and vector.shape == (36,)
     np.testing.assert_allclose(vector[:31], SPEC.default_rad + 0.2, atol=1e-6)
     np.testing.assert_allclose(vector[33:], [0, 0, -1])
+
+
+def test_it_counts_how_many_times_in_a_row_the_policy_says_that_it_is_done(core, policy):
+    counts = []
+    for i, done in enumerate((True, True, False, True, None)):
+        policy.done = done
+        feed(core, T0 + i * NS)
+        core.tick(T0 + i * NS)
+        counts.append(core.progress.done_chunks)
+    assert counts == [1, 2, 0, 1, 0]
 
 
 def test_without_authority_nothing_is_commanded_and_sessions_count_anew(core):

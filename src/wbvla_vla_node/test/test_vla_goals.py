@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from wbvla_core.types import Reason
 from wbvla_vla_node.core import Progress
-from wbvla_vla_node.goals import GoalTracker
+from wbvla_vla_node.goals import DONE_CHUNKS, GoalTracker
 
 NS = 1_000_000_000
 
@@ -17,9 +17,10 @@ def progress():
 
 def test_goal_runs_while_chunks_come_and_succeeds_when_the_policy_is_done(progress):
     tracker = GoalTracker(progress, 0.0, 0)
-    progress.done = False
-    assert tracker.update(progress, Reason.NONE, "", False, 100 * NS) is None
-    progress.done = True
+    for count in range(DONE_CHUNKS):
+        progress.done_chunks = count
+        assert tracker.update(progress, Reason.NONE, "", False, 100 * NS) is None
+    progress.done_chunks = DONE_CHUNKS
     outcome = tracker.update(progress, Reason.NONE, "", False, 101 * NS)
     assert outcome.success and outcome.elapsed_s == 101.0
 

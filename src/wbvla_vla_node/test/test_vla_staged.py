@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from wbvla_core.bundle import BundleError, write_bundle
@@ -169,11 +170,26 @@ def test_broken_state_stops_the_chunk(core):
     assert np.isnan(chunk.loco[:, :3]).all() and np.isnan(chunk.positions).all()
 
 
+def test_each_network_is_loaded_once(tmp_path, monkeypatch):
+    loaded, session = [], onnxruntime.InferenceSession
+
+    def load(path, *more, **options):
+        loaded.append(Path(path).name)
+        return session(path, *more, **options)
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", load)
+    BundlePolicy(staged(tmp_path / "staged"), SPEC)
+    assert loaded == ["vision.onnx", "language.onnx", "decoder.onnx"]
+
+
 def test_bundle_whose_networks_do_not_fit_each_other_is_refused(tmp_path):
     bundle = staged(tmp_path / "staged")
     text = (bundle.path / "bundle.json").read_text()
     (bundle.path / "bundle.json").write_text(text.replace('"codes": 2', '"codes": 3'))
     with pytest.raises(BundleError, match=r"language\.onnx: outputs are"):
+        BundlePolicy.load(bundle.path, SPEC)
+    (bundle.path / "bundle.json").write_text(text.replace('"std": [1.0,', '"std": [NaN,'))
+    with pytest.raises(BundleError, match=r"state_statistics\.std\[0\]: expected a finite number"):
         BundlePolicy.load(bundle.path, SPEC)
     (bundle.path / "bundle.json").write_text(text.replace('"decoding": "parallel"', '"decoding": "none"'))
     with pytest.raises(BundleError, match="decoding"):

@@ -66,13 +66,15 @@ class Counters:
 
 @dataclass
 class Progress:
-    """How far the present instruction is. ``done``, ``share`` 0..1: the policy says so; None: it cannot tell."""
+    """How far the present instruction is. ``done``, ``share`` 0..1: the policy says so; None: it cannot tell.
+    ``done_chunks``: how many times in a row it said last that it is done."""
 
     instruction: str
     start_ns: int
     chunks: int = 0
     done: bool | None = None
     share: float | None = None
+    done_chunks: int = 0
 
 
 @dataclass
@@ -258,6 +260,7 @@ class VlaCore:
         if self.progress is not None:
             self.progress.chunks += 1
             self.progress.done, self.progress.share = chunk.done, chunk.progress
+            self.progress.done_chunks = self.progress.done_chunks + 1 if chunk.done else 0
         self._say(Reason.NONE, "")
         arm = loco = None
         if self.has_authority:

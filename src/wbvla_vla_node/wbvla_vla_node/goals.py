@@ -10,6 +10,8 @@ from wbvla_vla_node.core import Progress
 
 # A fault that lasts for this long ends the goal; shorter ones are bridged by the driver.
 GIVE_UP_S = 5.0
+# One picture may mislead the policy; it must say so many times in a row, over 0.2 s at 10 Hz, that it is done.
+DONE_CHUNKS = 3
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class GoalTracker:
         if progress is not self._progress:
             text = "replaced by another instruction" if progress else "the node stopped"
             return Outcome("aborted", Reason.OPERATOR, text, elapsed_s)
-        if progress.done:
+        if progress.done_chunks >= DONE_CHUNKS:
             return Outcome("succeeded", Reason.NONE, "the policy reports that it is done", elapsed_s)
         if self._timeout_s and elapsed_s >= self._timeout_s:
             return Outcome("aborted", reason, f"not done within {self._timeout_s:g} s", elapsed_s)

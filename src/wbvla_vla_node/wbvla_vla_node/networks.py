@@ -66,10 +66,11 @@ class StagedNetworks:
         self._section = section
         files = {stage: bundle.file(name) for stage, name in section.networks.items()}
         book_widths = {f"logits_{name}": book.codes for name, book in section.codebooks.items()}
-        width = _width(files["vision"], "features")
+        # How wide features are, the bundle leaves to the model.
         self._vision = onnx_session(
-            files["vision"], {"image": section.image.width}, {"features": width}, device
+            files["vision"], {"image": section.image.width}, {"features": None}, device
         )
+        (width,) = (output.shape[-1] for output in self._vision.get_outputs())
         taken = {"features": width, "tokens": section.tokenizer.length}
         if section.decoding == "autoregressive":
             taken["codes"] = section.code_tokens
@@ -144,11 +145,3 @@ def chosen(logits: np.ndarray) -> Codes:
     share = np.exp(logits - logits.max(axis=-1, keepdims=True))
     share = share / share.sum(axis=-1, keepdims=True)
     return Codes(index, np.take_along_axis(share, index[:, None], axis=-1)[:, 0])
-
-
-def _width(path, output: str) -> int:
-    """Last axis of an output, which the bundle leaves to the model."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return next((o.shape[-1] for o in session.get_outputs() if o.name == output), -1)

@@ -30,7 +30,7 @@ def make_device(value: Mapping[str, Any], spec: RobotSpec, where: Where) -> Devi
     if name == "replay":
         device: Device = ReplayDevice(Path(value["bag"]), spec)
     elif name == "scripted":
-        device = ScriptedDevice(load_operator(value["operator_class"])())
+        device = ScriptedDevice(load_operator(value["operator_class"])(spec))
     else:
         raise DeviceError(
             f"parameter device is '{name}', expected one of {', '.join(PERSONAL + SELF_DRIVING)}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from wbvla_core.robot_spec import RobotSpec
 from wbvla_core.timing import NS_PER_S
 from wbvla_core.types import RobotState
 
@@ -39,7 +40,8 @@ class View:
 
 
 class Operator(Protocol):
-    """Solves one task again and again. ``begin`` raises ValueError for a sentence that it does not understand."""
+    """Solves one task again and again; made with the robot whose hands it moves. ``begin`` raises ValueError for a
+    sentence that it does not understand."""
 
     def begin(self, sentence: str) -> None: ...
 
@@ -48,8 +50,8 @@ class Operator(Protocol):
         ...
 
 
-def load_operator(path: str) -> Callable[[], Operator]:
-    """``module:Class`` to the class. Raises :class:`DeviceError`."""
+def load_operator(path: str) -> Callable[[RobotSpec], Operator]:
+    """``module:Class`` to the class, which is called with the robot. Raises :class:`DeviceError`."""
     module, _, name = path.partition(":")
     try:
         return getattr(importlib.import_module(module), name)
