@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import mujoco
 import numpy as np
 import pytest
@@ -190,6 +192,39 @@ def test_the_cart_operator_grabs_again_what_a_claw_missed_and_pushes_straight():
     moved = puppet.objects[CART].position_m - start.position_m
     assert np.linalg.norm(moved) >= cart_pushing.PUSH_M
     assert abs(pose2(start.position_m, start.quaternion_wxyz).seen_from(puppet.pose)[2]) < np.radians(6.0)
+
+
+def test_the_cart_operator_takes_a_grip_again_that_slips_off_while_it_pushes():
+    _, data = at_home(1)
+    puppet, operator = Puppet(data), cart_pushing.CartPushingOperator()
+    Phase, start, pushes, slipped = cart_pushing.Phase, puppet.objects[CART], [], []
+
+    def each(frame) -> None:
+        closing = frame.grippers == (0.0, 0.0)
+        puppet.openings = np.full(2, 0.28) if closing else np.ones(2)
+        if operator.phase is Phase.PUSH:
+            pushes.append(puppet.now_ns)
+            if len(pushes) == 50:
+                puppet.openings[0] = 0.02
+                slipped.append(puppet.now_ns)
+            turn = matrix_from_quaternion(start.quaternion_wxyz)
+            gone = puppet.pose.seen_from(pose2(start.position_m, start.quaternion_wxyz))[0]
+            ahead = max(0.0, gone - GRIP_M[0] + cart_pushing.STAND_BEHIND_M)
+            puppet.objects[CART] = ObjectPose(
+                start.position_m + turn @ [ahead, 0.0, 0.0], start.quaternion_wxyz
+            )
+
+    phases = play(operator, CART_PUSHING, puppet, each)
+    assert slipped and phases.index(Phase.MISSED) == phases.index(Phase.PUSH) + 1 and phases[-1] is Phase.DONE
+    moved = puppet.objects[CART].position_m - start.position_m
+    assert np.linalg.norm(moved) >= cart_pushing.PUSH_M
+
+
+def test_operators_have_the_hands_of_the_robot_that_they_are_given():
+    other = replace(SPEC, name="other", nominal_height_m=0.5)
+    both = OperatorBySentence(other)
+    both.begin(CART_PUSHING)
+    assert all(operator._spec is other for operator in both._operators)
 
 
 def test_a_journey_faces_its_way_and_turns_at_the_end():

@@ -67,21 +67,23 @@ class CartPushingOperator(TwoHandedOperator):
             goal = stand_before(view.objects[CART], cart.GRIP_M[0] - STAND_BEHIND_M, 0.0)
             return self._walk(view, goal, now_ns), FREE
         if self.phase is Phase.PUSH:
-            return self._push(view), FREE
+            return self._push(view, state), FREE
         if self.phase in (Phase.RAISE, Phase.REACH, Phase.MISSED):
             self._wait(self._hands.move(self._goal(view), Reach(0.25), dt_s), now_ns)
             return STILL, self._hands.wrists()
         self._wait(True, now_ns)
-        low, high = HELD_OPENING
-        if self.phase is Phase.PUSH and not all(low < opening < high for opening in state.gripper_opening):
+        if self.phase is Phase.PUSH and not _held(state):
             self._enter(Phase.MISSED)
         return STILL, FREE
 
     def _opening(self) -> float:
         return 0.0 if self.phase in (Phase.CLOSE, Phase.PUSH, Phase.STAND) else 1.0
 
-    def _push(self, view: View) -> Flags:
-        """Ahead, the heading kept with the cart's first one."""
+    def _push(self, view: View, state: RobotState) -> Flags:
+        """Ahead, the heading kept with the cart's first one; a grip that slips off is taken anew."""
+        if not _held(state):
+            self._enter(Phase.MISSED)
+            return STILL
         now = view.objects[CART]
         before = self._cart_before = self._cart_before or now
         turn = matrix_from_quaternion(before.quaternion_wxyz)
@@ -107,3 +109,8 @@ class CartPushingOperator(TwoHandedOperator):
         super()._enter(phase)
         if phase is Phase.WALK:
             self._walker = Journey(WALK)
+
+
+def _held(state: RobotState) -> bool:
+    low, high = HELD_OPENING
+    return all(low < opening < high for opening in state.gripper_opening)

@@ -55,8 +55,8 @@ class Phase(enum.Enum):
 class ReachTableOperator:
     """Sees where balls and table are; gives frames of one hand and flags. One sentence at a time."""
 
-    def __init__(self, robot: str = "x2_ultra") -> None:
-        self._spec = RobotSpec.load(robot)
+    def __init__(self, robot: RobotSpec | str = "x2_ultra") -> None:
+        self._spec = robot if isinstance(robot, RobotSpec) else RobotSpec.load(robot)
         self._ik = DualArmIk(self._spec)
         self.phase = Phase.DONE
 

@@ -32,8 +32,8 @@ class TwoHandedOperator(ABC):
     dwell_s: ClassVar[Mapping[Any, float]] = {}
     after: ClassVar[Mapping[Any, Any]] = {}
 
-    def __init__(self, robot: str = "x2_ultra") -> None:
-        self._spec = RobotSpec.load(robot)
+    def __init__(self, robot: RobotSpec | str = "x2_ultra") -> None:
+        self._spec = robot if isinstance(robot, RobotSpec) else RobotSpec.load(robot)
         self._order = [*self.phases]
         self.phase: Any = self._order[-1]
 

@@ -22,7 +22,7 @@ class ImitatedGamepad:
 
     def __init__(self, node: Node, spec: RobotSpec, operator: str, layout: str = "ps5") -> None:
         self._node, self._spec = node, spec
-        self._hands = GamepadHands(load_operator(operator)(), load_layout(layout), spec)
+        self._hands = GamepadHands(load_operator(operator)(spec), load_layout(layout), spec)
         self._view: View | None = None
         self._state: msg.RobotState | None = None
         self._publisher = node.create_publisher(Joy, "joy", qos.STATE)

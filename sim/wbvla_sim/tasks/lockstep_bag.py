@@ -40,10 +40,14 @@ class LockStepBag:
     def __init__(
         self, world: LockStep, folder: Path, objects: tuple[str, ...], camera: str, contract: str = "x2"
     ) -> None:
-        """``objects``: bodies of the scene that ``sim/state`` shows; ``camera``: name in the robot spec."""
+        """``objects``: bodies of the scene that ``sim/state`` shows; ``camera``: name in the robot spec.
+        Raises ValueError for a camera that the robot lacks."""
         self._world, self._objects = world, objects
         self._contract = Contract.load(contract)
-        self._camera = next(c for c in world.spec.cameras if c.name == camera)
+        cameras = {c.name: c for c in world.spec.cameras}
+        if camera not in cameras:
+            raise ValueError(f"{world.spec.name} has no camera '{camera}'; it has {', '.join(cameras) or 'none'}")
+        self._camera = cameras[camera]
         self._recorder = EpisodeRecorder(_config(self._contract, world.spec, folder))
         self._telemetry = Telemetry(self._node(), world.spec, world.driver)
         self._to_msg = {

@@ -56,7 +56,7 @@ class LockStepTeleop:
 
     def __init__(self, world: LockStep, operator: str, objects: tuple[str, ...]) -> None:
         self._world, self._objects = world, objects
-        self.device = ScriptedDevice(load_operator(operator)())
+        self.device = ScriptedDevice(load_operator(operator)(world.spec))
         self.device.open()
         self.core = TeleopCore(Retargeter(world.spec, DualArmIk(world.spec)))
         tap, world.teleop = world.tap, self._tick

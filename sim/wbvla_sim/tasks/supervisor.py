@@ -3,7 +3,6 @@ joint: that is the teleoperation node's or the VLA's business."""
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -46,6 +45,7 @@ class Supervisor:
         self.changes: list[Change] = []
         """Of the driver's state or reason, in order."""
         self.sim: msg.SimState | None = None
+        self._failure: Exception | None = None
         self.episode = msg.EpisodeStatus()
         self._instruction = self.node.create_publisher(String, "instruction", qos.LATCHED)
         self._clients = {name: self.node.create_client(kind, name) for name, kind in SERVICES.items()}
@@ -65,7 +65,9 @@ class Supervisor:
 
     @property
     def driver(self) -> State:
-        """State of the robot by the driver."""
+        """State of the robot by the driver. Raises ScriptError as :meth:`wait_for` does when nothing is heard any
+        more."""
+        self._check()
         status = self.statuses.get("driver")
         return State.UNCONFIGURED if status is None else State(status.state)
 
@@ -86,9 +88,12 @@ class Supervisor:
         self._instruction.publish(String(data=sentence))
 
     def wait_for(self, what: str, condition: Callable[[], bool], timeout_s: float) -> None:
-        """Poll ``condition``; raises ScriptError after ``timeout_s``."""
+        """Poll ``condition``; raises ScriptError after ``timeout_s``, or when a message could not be understood."""
         deadline_s = time.monotonic() + timeout_s
-        while not condition():
+        while True:
+            self._check()
+            if condition():
+                return
             self._alive()
             if time.monotonic() > deadline_s:
                 status = self.statuses.get("driver")
@@ -115,15 +120,25 @@ class Supervisor:
         names = " or ".join(state.name for state in states)
         self.wait_for(f"the driver to be {names}", lambda: self.driver in states, timeout_s)
 
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise ScriptError(
+                f"a message on the graph could not be understood ({self._failure}); are all nodes of one version?"
+            ) from self._failure
+
     def _spin(self) -> None:
-        with contextlib.suppress(ExternalShutdownException):
+        try:
             self._executor.spin()
+        except ExternalShutdownException:
+            return
+        except Exception as error:  # whatever a callback raised belongs to who waits for its effect
+            self._failure = error
 
     def _on_status(self, status: msg.Status) -> None:
+        state, reason = State(status.state), Reason(status.reason)
         self.statuses[status.node] = status
         if status.node != "driver":
             return
-        state, reason = State(status.state), Reason(status.reason)
         last = self.changes[-1] if self.changes else None
         if last is None or (last.state, last.reason) != (state, reason):
             stamp_ns = to_ns(status.since) or to_ns(status.header.stamp)
