@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,8 +22,10 @@ from wbvla_training.data.samples import SampleEpisode, write_sample
 from wbvla_training.lam import files
 from wbvla_training.lam.action_probe import action_probe
 from wbvla_training.lam.cli import main
+from wbvla_training.lam.train import Processes, Trainer
 from wbvla_training.vision.backbone import Dinov2Backbone
 from wbvla_training.vision.errors import VisionError
+from wbvla_training.vision.feature_cache import LiveFeatures
 from wbvla_training.vision.image import whole_picture
 
 STEPS, EVERY = 24, 8
@@ -89,6 +92,59 @@ def test_a_killed_run_resumes_to_the_same_losses(world, trained):
     ).read_bytes()
 
 
+def test_an_interrupted_run_is_saved_where_it_is_and_resumes_to_the_same_losses(
+    world, trained, monkeypatch, capsys
+):
+    out, update = world / "interrupted", Trainer._update
+
+    def interrupted(trainer, model):
+        if trainer.step == EVERY + 1:
+            signal.raise_signal(signal.SIGINT)
+        return update(trainer, model)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "_update", interrupted)
+        assert main(_arguments(world, out)) == 130
+    assert f"stopped and saved at step {EVERY + 2}" in capsys.readouterr().err
+    assert main(_arguments(world, out, "--resume")) == 0
+    assert _losses(out) == _losses(trained)
+
+
+def test_an_error_between_two_steps_leaves_a_checkpoint(world, monkeypatch):
+    def broken(trainer, *_arguments):
+        raise VisionError("nothing changes")
+
+    out = world / "broken"
+    monkeypatch.setattr(Trainer, "_check", broken)
+    assert main(_arguments(world, out)) == 2
+    assert (out / "checkpoint.safetensors").exists() and len(_losses(out)) == STEPS
+
+
+def test_a_batch_that_does_not_divide_is_refused(world, tmp_path, capsys):
+    assert main(_arguments(world, tmp_path / "odd", "--accumulate", "3")) == 2
+    assert "8 does not divide into 1 processes x 3 parts" in capsys.readouterr().err
+
+
+def test_each_process_of_a_machine_has_its_own_device(monkeypatch):
+    chosen = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr("torch.cuda.set_device", chosen.append)
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_rank", lambda: 1)
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
+    assert Processes.start("cuda") == Processes(1, 2) and chosen == [1]
+
+
+def test_live_features_come_from_the_device_of_the_backbone():
+    class OnDevice:
+        def of_pictures(self, pictures):
+            return SimpleNamespace(cpu=lambda: f"{len(pictures)} on the CPU")
+
+    features = LiveFeatures(SimpleNamespace(frames=np.zeros((5, 8, 8, 3), np.uint8)), OnDevice())
+    assert features.rows(np.array([0, 3])) == "2 on the CPU"
+
+
 def test_resuming_something_else_is_refused(world, trained, tmp_path, capsys):
     assert main(_arguments(world, tmp_path / "nothing", "--resume")) == 2
     assert "no checkpoint to go on from" in capsys.readouterr().err
@@ -125,7 +181,7 @@ def test_shared_batches_take_the_same_number_from_each_folder(world, tmp_path):
 
 
 def test_the_probe_writes_every_figure(world, trained, tmp_path, capsys):
-    out = tmp_path / "probe.json"
+    out = tmp_path / "figures" / "probe.json"
     code = main(["probe", "--lam", str(trained / "model"), "--videos", str(world / "videos"), "--json", str(out),
                  "--variants", f"shared={trained / 'model'}", "--picture", str(tmp_path / "codes.png")])  # fmt: skip
     assert code == 0

@@ -103,6 +103,16 @@ def test_exporting_a_checkpoint_gives_a_bundle_that_evaluates(trained, tmp_path,
     assert "ONNX = torch within" in capsys.readouterr().out
 
 
+def test_the_robot_is_the_bundles(trained, tmp_path, capsys):
+    out = tmp_path / "bundle"
+    main(["export", "--checkpoint", str(trained.folder / LATEST), "--out", str(out), "--config", "x2_stage1"])
+    text = (out / "bundle.json").read_text()
+    (out / "bundle.json").write_text(text.replace('"robot": "x2_ultra"', '"robot": "somebody_else"', 1))
+    for command in ("eval", "play"):
+        assert main([command, "--policy", str(out)]) == 2
+        assert "somebody_else" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from vla_training_samples import CONTRACT, SPEC, toy_config
+from wbvla_sim.gl import NoOpenGLError
 from wbvla_training.data.bench_dataset import Quiet
 from wbvla_training.data.convert import ConvertOptions, convert
 from wbvla_training.data.samples import SampleEpisode, write_sample
@@ -83,6 +84,15 @@ def test_stopped_run_keeps_its_model_and_goes_on(root, tmp_path, monkeypatch):
 def test_wrong_call_ends_with_one_sentence(root, tmp_path, capsys, arguments, word):
     assert tune(root, tmp_path / "run", *arguments) == 2
     assert word in capsys.readouterr().err
+
+
+def test_a_machine_that_cannot_draw_is_told_what_to_install(tmp_path, monkeypatch, capsys):
+    def none(*_arguments, **_options):
+        raise NoOpenGLError("no OpenGL for off-screen rendering")
+
+    monkeypatch.setattr("wbvla_training.vla.grounding.grounding_examples", none)
+    assert cli.main(["pictures", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == "error: no OpenGL for off-screen rendering\n"
 
 
 def test_pretraining_needs_something_to_learn_from(tmp_path, capsys):

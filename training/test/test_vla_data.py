@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -62,6 +63,13 @@ def test_cache_is_made_once_and_anew_when_the_labels_change(dataset, tmp_path):
     ):
         demo_examples(dataset, config, tmp_path / "cache", {"mani": labeller}, say=said.append)
         assert len(said) == times
+
+
+def test_rows_of_a_chunk_between_two_frames_are_refused(dataset, tmp_path):
+    config = tiny()
+    config = replace(config, decoder=replace(config.decoder, step_s=0.15))
+    with pytest.raises(VlaError, match=r"4\.5 frames at 30 fps"):
+        demo_examples(dataset, config, tmp_path / "cache")
 
 
 def test_labels_that_do_not_fit_the_model_are_refused():

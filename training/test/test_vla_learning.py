@@ -17,7 +17,7 @@ from vla_training_samples import ACTIONS, CONTRACT, ROWS, SPEC, toy_config, toy_
 from wbvla_training.vla.batches import Augmentation, Batches, Part, augment
 from wbvla_training.vla.demos import pauses, rests
 from wbvla_training.vla.errors import VlaError
-from wbvla_training.vla.evaluate import figures
+from wbvla_training.vla.evaluate import arm_columns, figures
 from wbvla_training.vla.files import Vla, load_vla, new_vla, save_vla
 from wbvla_training.vla.finetune import freeze, with_statistics
 from wbvla_training.vla.lora import LoraOptions, merged, with_lora
@@ -92,7 +92,7 @@ def test_killed_run_goes_on_to_the_same_losses(examples, tmp_path):
 
     def rows(folder):
         lines = (tmp_path / folder / LOG_FILE).read_text().splitlines()
-        return {row["step"]: row["total"] for row in map(json.loads, lines)}
+        return [(row["step"], row["total"]) for row in map(json.loads, lines)]
 
     assert rows("whole") == rows("killed")
     for name, tensor in whole.averaged().items():
@@ -151,6 +151,28 @@ def test_autoregressive_codes_see_only_those_before_them(examples):
     assert torch.equal(one.hidden[:, :3], two.hidden[:, :3])
     assert not torch.equal(one.hidden[:, 3], two.hidden[:, 3])
     assert chosen.logits["loco"].shape == (4, 2, 4)
+
+
+def test_figures_are_compared_with_the_commonest_flags_of_what_was_learned(examples):
+    rows = np.arange(20)
+    flags = np.asarray(examples.action)[..., -4:-1]
+    left = (flags == [-1.0, 0.0, 0.0]).all(axis=-1)
+    assert not (flags == 0.0).all(axis=-1).any(), "standing still is never right here"
+    for commonest in (left, ~left):
+        found = figures(begin(examples), examples, rows, learned=np.flatnonzero(commonest.all(axis=1)))
+        assert found["majority_flag_accuracy"] == pytest.approx(commonest[rows].mean())
+
+
+def test_arm_joints_are_found_by_name_wherever_they_are():
+    about = new_vla(toy_config()).processor.about
+    turned = replace(about, action_names=(*about.action_names[:16][::-1], *about.action_names[16:]))
+    assert arm_columns(about) == list(range(14)) and arm_columns(turned) == list(range(2, 16))
+
+
+def test_a_size_that_the_encoder_cannot_have_is_refused():
+    config = toy_config(dinov2=replace(toy_config().dinov2, mlp=80))
+    with pytest.raises(VlaError, match="mlp is 80; a DINOv2 needs a multiple of its width 32"):
+        new_vla(config)
 
 
 def test_velocities_can_be_decoded_instead_of_flags(examples):

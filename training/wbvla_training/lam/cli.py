@@ -176,12 +176,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _video(a: Video) -> int:
+    from wbvla_sim.gl import NoOpenGLError
     from wbvla_sim.video.generate import generate
 
     with _progress(f"{a.kind} clips") as report:
         try:
             made = generate(a.out, a.kind, a.clips, a.seed, a.robot, report)
-        except ValueError as error:
+        except (ValueError, NoOpenGLError) as error:
             raise VisionError(str(error)) from None
     print(f"{a.out}: {a.clips} clips, {made} of them new")
     return 0
@@ -232,7 +233,15 @@ def _train(a: Train) -> int:
     trainer = Trainer(chosen, a.variant, found or sources(), backbone, a.out, a.device, processes)
     if a.resume:
         trainer.resume()
-    lam = trainer.run()
+    try:
+        lam = trainer.run()
+    except KeyboardInterrupt:
+        if processes.leads:
+            print(
+                f"\n{a.out}: stopped and saved at step {trainer.step}; the same command with --resume goes on",
+                file=sys.stderr,
+            )
+        return 130
     if processes.leads:
         folder = trainer.save(lam, a.backbone, a.model or a.out / "model")
         print(f"{folder}: {a.variant} model {lam.hash}, {trainer.step} steps")
@@ -251,6 +260,7 @@ def _probe(a: Probe) -> int:
     )
     print(table(result))
     if a.json:
+        a.json.parent.mkdir(parents=True, exist_ok=True)
         a.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0
 

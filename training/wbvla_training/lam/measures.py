@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from wbvla_training.lam.modeling import LatentActionModel
+from wbvla_training.vision.errors import VisionError
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def quality(
     model: LatentActionModel, batches: Iterable[tuple[torch.Tensor, torch.Tensor]], seed: int = 0
 ) -> Quality:
     """Figures over standardised feature pairs, with a model in evaluation mode. A code counts as used when at least
-    one in a thousand tokens has it."""
+    one in a thousand tokens has it. Raises VisionError when nothing changes in any pair."""
     firsts, laters, codes = [], [], []
     for first, later in batches:
         firsts.append(first)
@@ -45,6 +46,10 @@ def quality(
         change += float((later - first).square().sum())
         error += float((model.predict(first, own) - later).square().sum())
         error_mixed += float((model.predict(first, other) - later).square().sum())
+    if change == 0.0:
+        raise VisionError(
+            f"nothing changes between the frames of all {len(all_codes)} pairs; give clips in which something moves"
+        )
     return Quality(
         rrg=1.0 - error / change,
         rrg_shuffled=1.0 - error_mixed / change,

@@ -7,7 +7,10 @@ import dataclasses
 import json
 import math
 import os
+import signal
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +26,7 @@ from wbvla_training.lam.modeling import LatentActionModel
 from wbvla_training.lam.pairs import Sampler, Source, backbone_reference, fit_processor, held_out_batches
 from wbvla_training.vision.backbone import Dinov2Backbone
 from wbvla_training.vision.checkpoint import load_checkpoint, save_checkpoint
+from wbvla_training.vision.errors import VisionError
 
 LOSSES = "losses.jsonl"
 LOG_EVERY = 25
@@ -42,6 +46,9 @@ class Processes:
         """Join the group when torchrun started this process."""
         if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
             return Processes(0, 1)
+        if device == "cuda":
+            # Which device "cuda" is follows from the process.
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         if not dist.is_initialized():
             dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
         return Processes(dist.get_rank(), dist.get_world_size())
@@ -72,6 +79,12 @@ class Trainer:
         self.processes = processes or Processes(0, 1)
         self.sources, self.backbone = sources, backbone
         training = preset.training
+        parts = self.processes.count * training.accumulate
+        if training.batch % parts:
+            raise VisionError(
+                f"LamTraining.batch: {training.batch} does not divide into {self.processes.count} processes x "
+                f"{training.accumulate} parts; choose a multiple of {parts}"
+            )
         out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(training.seed)
         self.processor = fit_processor(backbone, sources)
@@ -85,7 +98,8 @@ class Trainer:
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=training.learning_rate)
         self.scaler = torch.amp.GradScaler(device.split(":")[0], enabled=training.amp == "float16")
-        self.step, self.seconds = 0, 0.0
+        self.step = 0
+        self._stop, self._whole = False, True
 
     @property
     def settings(self) -> dict:
@@ -109,7 +123,8 @@ class Trainer:
             path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def run(self) -> files.Lam:
-        """Train to the last step; the model in evaluation mode."""
+        """Train to the last step; the model in evaluation mode. Ctrl-C ends after the running step and raises
+        KeyboardInterrupt; whatever ends it between two steps, a checkpoint is left."""
         training = self.preset.training
         wrapped = (
             DistributedDataParallel(self.model, broadcast_buffers=False)
@@ -121,11 +136,16 @@ class Trainer:
             (self.out / LOSSES).write_text("", encoding="utf-8")
         begun, first = time.monotonic(), self.step
         with contextlib.ExitStack() as stack:
+            stack.enter_context(self._interruptible())
+            if leads:
+                stack.callback(self._save_if_whole)
             log = stack.enter_context((self.out / LOSSES).open("a", encoding="utf-8")) if leads else None
             writer = stack.enter_context(SummaryWriter(str(self.out))) if leads else None
-            while self.step < training.steps:
+            while self.step < training.steps and not self._stop:
+                self._whole = False
                 row = self._update(wrapped)
                 self.step += 1
+                self._whole = True
                 if log is None or writer is None:
                     continue
                 log.write(json.dumps({"step": self.step, **row}) + "\n")
@@ -134,17 +154,36 @@ class Trainer:
                     self._report(row, writer, (time.monotonic() - begun) / (self.step - first))
                 if self.step % training.checkpoint_every == 0:
                     self._save_checkpoint()
-            if writer is not None:
+            if writer is not None and not self._stop:
                 self._check(writer)
-        lam = files.Lam(self.variant, self.model.eval(), self.processor)
-        if leads:
-            self._save_checkpoint()
-        return lam
+        if self._stop:
+            raise KeyboardInterrupt
+        return files.Lam(self.variant, self.model.eval(), self.processor)
 
     def save(self, lam: files.Lam, backbone: str, folder: Path) -> Path:
         """Write the finished model into ``folder``; ``backbone`` is the folder or hub name it was trained with."""
         files.save(lam, folder, backbone_reference(backbone, folder))
         return folder
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Within, Ctrl-C is only noted: half a step could not be resumed to the same losses."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _interrupt(self, *_: object) -> None:
+        self._stop = True
+
+    def _save_if_whole(self) -> None:
+        # A step that failed in the middle leaves the checkpoint before as the last good one.
+        if self._whole:
+            self._save_checkpoint()
 
     def _save_checkpoint(self) -> None:
         save_checkpoint(
@@ -159,7 +198,7 @@ class Trainer:
         # Restarted codes are drawn at random: the draw depends on the step alone.
         torch.manual_seed(training.seed * 1_000_003 + self.step)
         model.train()
-        count = max(1, training.batch // (processes.count * training.accumulate))
+        count = training.batch // (processes.count * training.accumulate)
         kind = self.device.split(":")[0]
         sums = {"loss": 0.0, "reconstruction": 0.0, "commitment": 0.0}
         for part in range(training.accumulate):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from wbvla_core.bundle import BundleError
+from wbvla_core.bundle import BundleError, load_bundle
 from wbvla_core.robot_spec import RobotSpec, RobotSpecError
 
 from .config import ConfigError
@@ -189,7 +189,7 @@ def _eval(a: Eval) -> int:
 
     if a.quick and a.sweeps:
         raise ConfigError("--quick and --sweeps exclude each other; --quick is a first look under a minute")
-    spec = RobotSpec.load("x2_ultra")
+    spec = _robot_of(a.policy)
     policy = BundlePolicy(a.policy, spec)
     others = _columns(a.compare)
     plan = EvaluationPlan(1, 8) if a.quick else EvaluationPlan(a.seeds, a.trials, a.sweeps)
@@ -200,6 +200,11 @@ def _eval(a: Eval) -> int:
     name = a.json.stem.replace("_", " ") if a.json else "measured"
     _show({name: results} | others, a.plots)
     return 0
+
+
+def _robot_of(bundle: Path) -> RobotSpec:
+    """The robot that a bundle was made for; raises BundleError, RobotSpecError."""
+    return RobotSpec.load(load_bundle(bundle, "lmo", None).robot)
 
 
 def _report(a: Report) -> int:
@@ -256,7 +261,7 @@ def _play(a: Play) -> int:
     from .play import play
     from .policy import BundlePolicy
 
-    spec = RobotSpec.load("x2_ultra")
+    spec = _robot_of(a.policy)
     clips = clip_files.load(PACKAGED_CLIPS, spec)
     if a.view:
         check_available()

@@ -22,7 +22,7 @@ class FrameFeatures(Protocol):
     """Backbone features by frame number."""
 
     def rows(self, frames: np.ndarray) -> torch.Tensor:
-        """float32 [B, P, D] of frame numbers [B]."""
+        """float32 [B, P, D] on the CPU of frame numbers [B]."""
 
 
 class LiveFeatures:
@@ -32,7 +32,7 @@ class LiveFeatures:
         self._videos, self._backbone = videos, backbone
 
     def rows(self, frames: np.ndarray) -> torch.Tensor:
-        return self._backbone.of_pictures(np.asarray(self._videos.frames[frames]))
+        return self._backbone.of_pictures(np.asarray(self._videos.frames[frames])).cpu()
 
 
 class CachedFeatures:

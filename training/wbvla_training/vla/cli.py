@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
+from wbvla_sim.gl import NoOpenGLError
 
 from wbvla_training.data.errors import DataError
 
@@ -224,7 +225,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nstopped and saved; the same command goes on", file=sys.stderr)
         return 130
-    except (VlaError, DataError) as error:
+    except (VlaError, DataError, NoOpenGLError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
@@ -313,13 +314,15 @@ def _scaling(a: Scaling, console: Console) -> int:
 
 def _codec(a: Codec, console: Console) -> int:
     import numpy as np
+    from wbvla_core.bundle import load_bundle
     from wbvla_core.paths import bundle_path
     from wbvla_core.robot_spec import RobotSpec
     from wbvla_vla_node.bundle_policy import BundlePolicy
 
     from .codec import codec_difference
 
-    policy = BundlePolicy.load(bundle_path(a.bundle), RobotSpec.load("x2_ultra"))
+    folder = bundle_path(a.bundle)
+    policy = BundlePolicy.load(folder, RobotSpec.load(load_bundle(folder, "vla", None).robot))
     state = np.array(policy.section.state_statistics.mean, np.float32)
     return _show(codec_difference(policy, a.sentence, state, a.bags, a.pictures), a.json)
 

@@ -53,6 +53,7 @@ def demo_examples(
     without memory, which sees the same picture before and after, would wait for ever. Raises VlaError, DataError."""
     labellers = check_labellers(config, labellers or {})
     reader = EpisodeReader(dataset, cameras=(CAMERA,), fresh_only=True)
+    _stride(dataset, config, reader.index.fps)
     info = dataset / "meta/info.json"
     source = {
         "dataset": str(dataset.resolve()),
@@ -75,6 +76,18 @@ def demo_examples(
         config.code_tokens,
     )
     return write_examples(folder, shape, _pieces(reader, config, labellers, pause_s, say), source)
+
+
+def _stride(dataset: Path, config: VlaConfig, fps: int) -> int:
+    """Frames from one row of a chunk to the next; raises VlaError when they are not whole."""
+    frames = config.decoder.step_s * fps
+    stride = round(frames)
+    if stride < 1 or abs(frames - stride) > 1e-6:
+        raise VlaError(
+            f"{dataset}: rows of a chunk are {config.decoder.step_s:g} s apart, which is {frames:g} frames at {fps} fps; "
+            "set decoder.step_s to a whole number of them"
+        )
+    return stride
 
 
 def demo_cache(cache: Path, dataset: Path) -> Path:
@@ -139,7 +152,7 @@ def _pieces(
     upper_columns = [state_names.index(name) for name in names if name in state_names]
     columns = reader.index.columns((STATE, ACTION))
     fps = reader.index.fps
-    stride = round(config.decoder.step_s * fps)
+    stride = _stride(reader.index.root, config, fps)
     for number, episode in enumerate(reader.episodes):
         say(f"episode {number + 1} of {len(reader.episodes)}")
         rows = slice(episode.begin, episode.begin + episode.length)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from wbvla_core.robot_spec import RobotSpec
 
 from .batches import Batches, Part
 from .demos import Labeller, check_labellers, demo_cache, demo_examples
@@ -13,6 +14,7 @@ from .errors import VlaError
 from .examples import Examples
 from .files import Vla
 from .finetune import split
+from .processing import ProcessorFile
 
 ROWS = 64
 
@@ -36,23 +38,27 @@ def evaluate(
     rows = examples.where(kept)
     if len(rows) == 0:
         raise VlaError(f"{dataset}: no episodes are held out; give --held-out")
+    known = examples.where(learned) if learned else rows
     return {
         "episodes": len(kept),
         "examples": len(rows),
-        **figures(vla, examples, rows, device),
-        **_codes(vla, examples, rows, examples.where(learned) if learned else rows, device),
+        **figures(vla, examples, rows, device, known),
+        **_codes(vla, examples, rows, known, device),
     }
 
 
-def figures(vla: Vla, examples: Examples, rows: np.ndarray, device: str = "cpu") -> dict:
-    """Errors of the decoded chunk: mean absolute error of arm joints [rad], grippers and height [m] over the whole
-    chunk, share of right flags, error of the progress; and how good "the commonest flag" and "stay as you are" would
-    be."""
+def figures(
+    vla: Vla, examples: Examples, rows: np.ndarray, device: str = "cpu", learned: np.ndarray | None = None
+) -> dict:
+    """Errors of the decoded chunk: mean absolute error of arm joints [rad] and of the height [m] over the whole chunk,
+    share of right flags, error of the progress; and how good "the commonest flags" (of ``learned`` rows; None: of these)
+    and "stay as you are" would be."""
     batches = Batches([Part(examples, rows, 1.0)], vla.processor, ROWS, 0, None)
     model = vla.model.to(device).eval()
     arms, height, flags, progress, still = [], [], [], [], []
     names = vla.processor.about.action_names
-    joints = [vla.processor.about.state_names.index(name) for name in names[:14]]
+    columns = arm_columns(vla.processor.about)
+    joints = [vla.processor.about.state_names.index(names[column]) for column in columns]
     for begin in range(0, len(rows), ROWS):
         numbers = rows[begin : begin + ROWS]
         batch = batches.take(numbers).to(device)
@@ -61,10 +67,9 @@ def figures(vla: Vla, examples: Examples, rows: np.ndarray, device: str = "cpu")
             decoded = model.act(reading, batch.state)
         found = vla.processor.action_units(decoded.action.float().cpu().numpy())
         true = np.asarray(examples.action[numbers])
-        arms.append(np.abs(found[..., :14] - true[..., :14]).mean(axis=(1, 2)))
-        still.append(
-            np.abs(np.asarray(examples.state[numbers])[:, None, joints] - true[..., :14]).mean(axis=(1, 2))
-        )
+        arms.append(np.abs(found[..., columns] - true[..., columns]).mean(axis=(1, 2)))
+        begun = np.asarray(examples.state[numbers])[:, None, joints]
+        still.append(np.abs(begun - true[..., columns]).mean(axis=(1, 2)))
         height.append(np.abs(found[..., -1] - true[..., -1]).mean(axis=1))
         progress.append(np.abs(decoded.progress[:, 0].float().cpu().numpy() - examples.progress[numbers]))
         if decoded.flags is not None:
@@ -76,11 +81,15 @@ def figures(vla: Vla, examples: Examples, rows: np.ndarray, device: str = "cpu")
         "progress_error": _mean(progress),
     }
     if flags:
-        wanted = np.rint(np.asarray(examples.action[rows])[..., -4:-1])
+        wanted, known = (
+            np.rint(np.asarray(examples.action[which])[..., -4:-1])
+            for which in (rows, rows if learned is None else learned)
+        )
+        triples, counts = np.unique(known.reshape(-1, 3), axis=0, return_counts=True)
         right = np.concatenate(flags)
         result["flag_accuracy"] = float(right.all(axis=-1).mean())
         result["flag_accuracy_by_axis"] = {n: float(right[..., i].mean()) for i, n in enumerate(names[-4:-1])}
-        result["majority_flag_accuracy"] = float((wanted == 0).all(axis=-1).mean())
+        result["majority_flag_accuracy"] = float((wanted == triples[counts.argmax()]).all(axis=-1).mean())
     return result
 
 
@@ -108,6 +117,12 @@ def _codes(vla: Vla, examples: Examples, rows: np.ndarray, learned: np.ndarray, 
         majority[name] = float((true == np.array(common)).mean())
         chance[name] = 1.0 / book.codes
     return {"code_accuracy": accuracy, "majority_accuracy": majority, "chance_accuracy": chance}
+
+
+def arm_columns(about: ProcessorFile) -> list[int]:
+    """Where in an action the arm joints are, by the names of the robot that the model was trained for."""
+    arms = RobotSpec.load(about.robot).groups["arms"]
+    return [column for column, name in enumerate(about.action_names) if name in arms]
 
 
 def _mean(parts: list[np.ndarray]) -> float:

@@ -62,6 +62,11 @@ def dinov2_part(config: VlaConfig, parts: Parts | None) -> nn.Module:
         return saved_part(parts, "dinov2")
     if encoder.source:
         return _loaded(AutoModel, encoder.source, "DINOv2")
+    if encoder.mlp % encoder.width:
+        raise VlaError(
+            f"configuration {config.name}: dinov2.mlp is {encoder.mlp}; a DINOv2 needs a multiple of its width "
+            f"{encoder.width}"
+        )
     made = Dinov2Model(
         Dinov2Config(
             hidden_size=encoder.width,

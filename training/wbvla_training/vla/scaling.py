@@ -65,7 +65,7 @@ def scaling(
             learned, _ = split(examples, options.held_out, count)
             rows = examples.where(learned)
             trained = train_decoder(with_statistics(vla, [(examples, rows)], {}), examples, rows, states, options)
-            result = figures(trained, examples, examples.where(kept))
+            result = figures(trained, examples, examples.where(kept), learned=rows)
             found[name][str(count)] = result
             say(
                 f"{name}, {count} episodes: arm error {result['arm_error_rad']:.4f} rad, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -135,6 +136,8 @@ class Trainer:
         schedule, end = self.schedule, min(self.schedule.steps, until or self.schedule.steps)
         torch.set_num_threads(schedule.threads)
         module = self._distributed()
+        if self.rank == 0:
+            _cut_log(self.out / LOG_FILE, self.step)
         writer = _writer(self.out) if self.rank == 0 else None
         before = signal.signal(signal.SIGINT, self._interrupt) if _main_thread() else None
         sums: dict[str, float] = {}
@@ -184,9 +187,10 @@ class Trainer:
             # Dropout and noise follow from seed and step too.
             torch.manual_seed(hash((schedule.seed, self.step, micro, self.rank)) & 0x7FFFFFFF)
             batch = self._draw(self.step, micro, self.rank).to(schedule.device)
-            with torch.autocast(kind, dtype=torch.bfloat16, enabled=schedule.amp):
-                parts = self._losses(module, batch)
-            (parts["total"] / schedule.accumulate).backward()
+            with _attention(kind):
+                with torch.autocast(kind, dtype=torch.bfloat16, enabled=schedule.amp):
+                    parts = self._losses(module, batch)
+                (parts["total"] / schedule.accumulate).backward()
             for name, value in parts.items():
                 found[name] = found.get(name, 0.0) + float(value.detach()) / schedule.accumulate
         norm = torch.nn.utils.clip_grad_norm_(list(self._wanted.values()), schedule.clip)
@@ -232,6 +236,11 @@ def run_about(schedule: Schedule, **more: object) -> dict:
     return {**{k: v for k, v in asdict(schedule).items() if k not in free}, **more}
 
 
+def _attention(kind: str) -> contextlib.AbstractContextManager:
+    """Plain matrix products for attention on a CPU: the gradient of its fused attention took half of each step."""
+    return contextlib.nullcontext() if kind != "cpu" else sdpa_kernel(SDPBackend.MATH)
+
+
 def _processes(device: str) -> tuple[int, int]:
     """(rank, count) of the processes that torchrun started; (0, 1) without it."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
@@ -246,6 +255,22 @@ def _writer(folder: Path):
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter(str(folder / "tensorboard"))
+
+
+def _cut_log(file: Path, step: int) -> None:
+    """Remove what a killed run logged after the step that it is gone on from, a row that is not whole included."""
+    if not file.exists():
+        return
+    kept = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except json.JSONDecodeError:
+            continue
+    part = file.with_name(file.name + ".part")
+    part.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    part.replace(file)
 
 
 def _main_thread() -> bool:
