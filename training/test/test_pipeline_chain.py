@@ -151,8 +151,10 @@ def test_torchrun_lines_of_the_plan_are_understood():
     for line in paper_plan(Cluster()):
         words = line.command.split()
         assert words[:4] == ["torchrun", "--nproc-per-node", "8", "-m"]
+        # What follows is the module's; without the dashes torchrun takes --start for one of its own.
+        assert words[5] == "--"
         module = {"wbvla_training.lam.cli": "lam", "wbvla_training.vla.cli": "vla"}[words[4]]
-        understand((module, *words[5:]))
+        understand((module, *words[6:]))
 
 
 def test_curves_take_the_last_word_on_a_step_and_leave_out_a_torn_line(tmp_path):

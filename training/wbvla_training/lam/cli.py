@@ -78,7 +78,7 @@ class Backbone:
 @dataclass
 class Train:
     """Train a latent action model on pairs of frames. Several processes: torchrun --nproc-per-node N -m
-    wbvla_training.lam.cli train ... --resume goes on after the last checkpoint to the same losses.
+    wbvla_training.lam.cli -- train ... --resume goes on after the last checkpoint to the same losses.
 
       wbvla lam train --config tiny --variant loco --videos runs/video_loco --backbone models/lam/backbone
           --out runs/lam/loco --model models/lam/loco

@@ -64,14 +64,14 @@ def paper_plan(cluster: Cluster, out: str = "runs/paper") -> tuple[Line, ...]:
     for kind in ("loco", "mani"):
         lines.append(_line(
             cluster, f"LAM {kind}", lam, training.batch,
-            f"{torchrun} wbvla_training.lam.cli train --config paper --variant {kind} --videos VIDEO_{kind.upper()} "
+            f"{torchrun} wbvla_training.lam.cli -- train --config paper --variant {kind} --videos VIDEO_{kind.upper()} "
             f"--backbone facebook/dinov2-base --out {out}/lam/{kind} --device cuda --live-features "
             "--accumulate {accumulate}",
         ))  # fmt: skip
     pretraining = vla_training(config, sizes, PRETRAIN_STEPS * PRETRAIN_BATCH, lora=False)
     lines.append(_line(
         cluster, "VLA pretraining", pretraining, PRETRAIN_BATCH,
-        f"{torchrun} wbvla_training.vla.cli pretrain --config paper --videos VIDEO_LOCO VIDEO_MANI "
+        f"{torchrun} wbvla_training.vla.cli -- pretrain --config paper --videos VIDEO_LOCO VIDEO_MANI "
         f"--dinov2 facebook/dinov2-large --siglip google/siglip-so400m-patch14-224 --llama meta-llama/Llama-2-7b-hf "
         f"{codes} --out {out}/vla/pre --device cuda --steps {PRETRAIN_STEPS} "
         "--batch {at_once} --accumulate {accumulate}",
@@ -79,7 +79,7 @@ def paper_plan(cluster: Cluster, out: str = "runs/paper") -> tuple[Line, ...]:
     tuning = vla_training(config, sizes, FINETUNE_STEPS * FINETUNE_BATCH, lora=True)
     lines.append(_line(
         cluster, "VLA fine-tuning, LoRA", tuning, FINETUNE_BATCH,
-        f"{torchrun} wbvla_training.vla.cli finetune --data {out}/data --start {out}/vla/pre --mode lora {codes} "
+        f"{torchrun} wbvla_training.vla.cli -- finetune --data {out}/data --start {out}/vla/pre --mode lora {codes} "
         f"--out {out}/vla/tuned --device cuda --steps {FINETUNE_STEPS} "
         "--batch {at_once} --accumulate {accumulate}",
     ))  # fmt: skip

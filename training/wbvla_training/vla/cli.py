@@ -33,7 +33,7 @@ class Run:
     threads: int = 1
     """CPU threads."""
     device: str = "cpu"
-    """cpu or cuda; several processes by torchrun -m wbvla_training.vla.cli."""
+    """cpu or cuda; several processes by torchrun -m wbvla_training.vla.cli -- ..."""
     amp: bool = True
     """Compute in bfloat16 where that is safe."""
     save_every: int = 200
