@@ -71,13 +71,39 @@ def test_the_cache_is_made_once_and_anew_when_files_change(tmp_path):
     videos = tmp_path / "videos"
     _make(videos / "a.mp4")
     first = open_cache(videos, IMAGE)
-    stamp = (first.folder / "frames.u8").stat().st_mtime_ns
-    assert open_cache(videos, IMAGE).key == first.key
-    assert (first.folder / "frames.u8").stat().st_mtime_ns == stamp
+    made = []
+
+    def open_again(image=IMAGE):
+        return open_cache(videos, image, report=lambda done, _total: made.append(done))
+
+    assert open_again().key == first.key and made == []
     _make(videos / "b.mp4")
-    second = open_cache(videos, IMAGE)
-    assert second.key != first.key and len(second.clips) == 2
-    assert open_cache(videos, whole_picture(28)).frames.shape[1:] == (28, 28, 3)
+    second = open_again()
+    assert second.key != first.key and len(second.clips) == 2 and made == [1, 2]
+
+
+def test_each_way_to_prepare_frames_has_a_cache_of_its_own(tmp_path):
+    videos = tmp_path / "videos"
+    _make(videos / "a.mp4")
+    first, small = open_cache(videos, IMAGE), open_cache(videos, whole_picture(28))
+    assert small.frames.shape[1:] == (28, 28, 3)
+
+    def made_anew(_done, _total):
+        raise AssertionError("frames are there already")
+
+    for cache, image in ((first, IMAGE), (small, whole_picture(28))):
+        assert open_cache(videos, image, report=made_anew).key == cache.key
+
+
+def test_frames_in_use_stay_as_they_are_while_they_are_made_anew(tmp_path):
+    videos = tmp_path / "videos"
+    _make(videos / "a.mp4")
+    first = open_cache(videos, IMAGE)
+    before = np.array(first.frames)
+    write_video(videos / "a.mp4", 255 - _ramp(12), 10)
+    assert len(open_cache(videos, IMAGE).frames) == 12
+    np.testing.assert_array_equal(first.frames, before)
+    assert not list(first.folder.glob("*.part"))
 
 
 def test_pairs_stay_within_clips_and_the_split_hangs_on_names_alone(tmp_path):

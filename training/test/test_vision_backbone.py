@@ -15,6 +15,7 @@ from wbvla_sim.video.clip import write_video
 from wbvla_training.video.cache import open_cache
 from wbvla_training.vision.backbone import Dinov2Backbone, tiny_config
 from wbvla_training.vision.errors import VisionError
+from wbvla_training.vision.feature_cache import CachedFeatures
 from wbvla_training.vision.image import model_input, small_pictures, whole_picture
 from wbvla_training.vision.train_backbone import BackboneTraining, train_backbone
 
@@ -76,6 +77,21 @@ def test_cached_pictures_give_the_robots_model_input():
     np.testing.assert_allclose(
         model_input(small_pictures(rgb, section), section).numpy(), expected, atol=1e-6
     )
+
+
+def test_features_in_use_stay_as_they_are_and_each_way_to_prepare_frames_has_its_own(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 255, (2, 6, 60, 80, 3), dtype=np.uint8)
+    (tmp_path / "videos").mkdir()
+    write_video(tmp_path / "videos" / "a.mp4", frames[0])
+    backbone = Dinov2Backbone(Dinov2Model(Dinov2Config(**_SMALL)), whole_picture(56))
+    first = CachedFeatures.open(open_cache(tmp_path / "videos", whole_picture(56)), backbone)
+    before = np.array(first.array)
+    other = CachedFeatures.open(open_cache(tmp_path / "videos", whole_picture(112)), backbone)
+    assert other.array.filename != first.array.filename
+    write_video(tmp_path / "videos" / "a.mp4", frames[1])
+    anew = CachedFeatures.open(open_cache(tmp_path / "videos", whole_picture(56)), backbone)
+    assert not np.array_equal(anew.array, before)
+    np.testing.assert_array_equal(first.array, before)
 
 
 def test_training_lowers_the_error_and_resumes_exactly(tmp_path):

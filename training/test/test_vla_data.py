@@ -103,5 +103,8 @@ def test_video_clips_become_frames_with_codes_and_a_sentence(tmp_path):
     assert 1 <= clips <= 8 and len(examples) == clips * (12 - 3)
     assert examples.sentences == ("go ahead",) and np.isnan(examples.action).all()
     assert (np.asarray(examples.codes[:, :2]) == -1).all()
+    longer = replace(config, decoder=replace(config.decoder, chunk=config.decoder.chunk + 2))
+    again = video_examples(folder, longer, tmp_path / "cache", {"loco": labeller}, "go ahead")
+    assert again.action.shape[1] == longer.decoder.chunk, "examples of another shape are made anew"
     with pytest.raises(VlaError, match="--lam-mani or --lam-loco"):
         video_examples(folder, config, tmp_path / "other", {})

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +20,6 @@ from wbvla_training.vision.errors import VisionError
 FORMAT = 1
 RATE_HZ = 10.0
 HELD_OUT_PERCENT = 15
-_INDEX, _FRAMES = "index.json", "frames.u8"
 _LEAST_FRAMES = 4
 
 
@@ -39,7 +40,10 @@ class ClipEntry:
 @dataclass(frozen=True)
 class VideoCache:
     """``frames`` uint8 [N, height, width, 3] at ``rate_hz``, read from disk as they are used. ``skipped`` are files
-    that could not be used, with the reason; ``key`` stands for files, their state, and how they were prepared."""
+    that could not be used, with the reason; ``key`` stands for files, their state, and how they were prepared.
+
+    A folder holds one for each way to prepare frames. Files are written beside and renamed, so that a training that reads
+    the frames of before is not disturbed."""
 
     folder: Path
     frames: np.ndarray
@@ -48,6 +52,11 @@ class VideoCache:
     rate_hz: float
     image: ImageSection
     key: str
+
+    @property
+    def preparation(self) -> str:
+        """Stands for how frames were prepared, in the names of files."""
+        return _preparation(self.image, self.rate_hz)
 
     def pairs(self, gap_s: float, held_out: bool) -> np.ndarray:
         """Frame numbers int64 [M, 2] of all pairs ``gap_s`` apart within training or held-out clips."""
@@ -89,34 +98,59 @@ def open_cache(
     if found is not None and found.key == key:
         return found
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _INDEX).unlink(missing_ok=True)
+    index_file, frames_file = _files(folder, image, rate_hz)
     clips, skipped, begin = [], {}, 0
-    with (folder / _FRAMES).open("wb") as out:
-        for number, path in enumerate(files):
-            name = path.relative_to(videos).as_posix()
-            try:
-                frames = decode(path, image, rate_hz, _LEAST_FRAMES)
-            except VisionError as error:
-                skipped[name] = str(error)
-            else:
-                out.write(frames.tobytes())
-                clips.append(ClipEntry(name, begin, len(frames)))
-                begin += len(frames)
-            if report is not None:
-                report(number + 1, len(files))
-    if not clips:
-        raise VisionError(
-            f"{videos}: none of {len(files)} files can be used, first: {next(iter(skipped.values()))}"
-        )
+    with written_beside(frames_file) as part:
+        with part.open("wb") as out:
+            for number, path in enumerate(files):
+                name = path.relative_to(videos).as_posix()
+                try:
+                    frames = decode(path, image, rate_hz, _LEAST_FRAMES)
+                except VisionError as error:
+                    skipped[name] = str(error)
+                else:
+                    out.write(frames.tobytes())
+                    clips.append(ClipEntry(name, begin, len(frames)))
+                    begin += len(frames)
+                if report is not None:
+                    report(number + 1, len(files))
+        if not clips:
+            raise VisionError(
+                f"{videos}: none of {len(files)} files can be used, first: {next(iter(skipped.values()))}"
+            )
+        # Between the two files nobody shall take them for a pair.
+        index_file.unlink(missing_ok=True)
     index = {
         "format": FORMAT, "key": key, "rate_hz": rate_hz, "frames": begin, "skipped": skipped,
         "image": dataclasses.asdict(image), "clips": [dataclasses.asdict(clip) for clip in clips],
     }  # fmt: skip
-    (folder / _INDEX).write_text(json.dumps(index) + "\n", encoding="utf-8")
+    with written_beside(index_file) as part:
+        part.write_text(json.dumps(index) + "\n", encoding="utf-8")
     made = _read(folder, image, rate_hz)
     if made is None:
         raise VisionError(f"{folder}: cannot be read back; is the disk full?")
     return made
+
+
+@contextmanager
+def written_beside(file: Path) -> Iterator[Path]:
+    """A file of this process to write, which then takes the place of ``file``; with an exception it is removed."""
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _preparation(image: ImageSection, rate_hz: float) -> str:
+    return hashlib.sha256(f"{FORMAT} {image} {rate_hz}".encode()).hexdigest()[:8]
+
+
+def _files(folder: Path, image: ImageSection, rate_hz: float) -> tuple[Path, Path]:
+    """Index and frames."""
+    prepared = _preparation(image, rate_hz)
+    return folder / f"index_{prepared}.json", folder / f"frames_{prepared}.u8"
 
 
 def _key(videos: Path, files: list[Path], image: ImageSection, rate_hz: float) -> str:
@@ -129,12 +163,13 @@ def _key(videos: Path, files: list[Path], image: ImageSection, rate_hz: float) -
 
 def _read(folder: Path, image: ImageSection, rate_hz: float) -> VideoCache | None:
     """The cache in ``folder``; None when there is none or it is incomplete."""
+    index_file, frames_file = _files(folder, image, rate_hz)
     try:
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        index = json.loads(index_file.read_text(encoding="utf-8"))
         shape = (index["frames"], image.height, image.width, 3)
-        if (folder / _FRAMES).stat().st_size != int(np.prod(shape)):
+        if frames_file.stat().st_size != int(np.prod(shape)):
             return None
-        frames = np.memmap(folder / _FRAMES, np.uint8, "r", shape=shape)
+        frames = np.memmap(frames_file, np.uint8, "r", shape=shape)
         clips = tuple(ClipEntry(**clip) for clip in index["clips"])
     except (OSError, json.JSONDecodeError, KeyError, TypeError):
         return None

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from wbvla_training.video.cache import VideoCache
+from wbvla_training.video.cache import VideoCache, written_beside
 from wbvla_training.vision.backbone import Dinov2Backbone
 
 _BATCH = 64
@@ -47,19 +47,21 @@ class CachedFeatures:
     ) -> CachedFeatures:
         """Open the file, after computing it when it is missing or of other frames. ``report`` gets (frames done,
         of how many)."""
-        path = videos.folder / f"features_{backbone.hash}.f16"
+        path = videos.folder / f"features_{backbone.hash}_{videos.preparation}.f16"
         note = path.with_suffix(".json")
         shape = (len(videos.frames), backbone.tokens, backbone.width)
         wanted = {"key": videos.key, "shape": list(shape)}
         if _note(note) != wanted or not path.exists() or path.stat().st_size != 2 * int(np.prod(shape)):
-            note.unlink(missing_ok=True)
-            with path.open("wb") as out:
-                for begin in range(0, shape[0], _BATCH):
-                    rows = backbone.of_pictures(np.asarray(videos.frames[begin : begin + _BATCH]), _BATCH)
-                    out.write(rows.cpu().half().numpy().tobytes())
-                    if report is not None:
-                        report(min(begin + _BATCH, shape[0]), shape[0])
-            note.write_text(json.dumps(wanted) + "\n", encoding="utf-8")
+            with written_beside(path) as part:
+                with part.open("wb") as out:
+                    for begin in range(0, shape[0], _BATCH):
+                        rows = backbone.of_pictures(np.asarray(videos.frames[begin : begin + _BATCH]), _BATCH)
+                        out.write(rows.cpu().half().numpy().tobytes())
+                        if report is not None:
+                            report(min(begin + _BATCH, shape[0]), shape[0])
+                note.unlink(missing_ok=True)
+            with written_beside(note) as part:
+                part.write_text(json.dumps(wanted) + "\n", encoding="utf-8")
         return cls(np.memmap(path, np.float16, "r", shape=shape))
 
     def rows(self, frames: np.ndarray) -> torch.Tensor:

@@ -65,9 +65,6 @@ def demo_examples(
         "rest_s": _REST_S if pause_s else 0.0,
         "codebooks": {name: labeller.codebook_hash for name, labeller in labellers.items()},
     }
-    found = cached(folder, source)
-    if found is not None:
-        return found
     shape = Shape(
         config.image.width,
         len(reader.index.names(STATE)),
@@ -75,6 +72,9 @@ def demo_examples(
         len(reader.index.names(ACTION)),
         config.code_tokens,
     )
+    found = cached(folder, source, shape)
+    if found is not None:
+        return found
     return write_examples(folder, shape, _pieces(reader, config, labellers, pause_s, say), source)
 
 

@@ -141,12 +141,15 @@ def open_examples(folder: Path) -> Examples:
     return Examples(pictures=pictures, sentences=tuple(about["sentences"]), source=about["source"], **columns)
 
 
-def cached(folder: Path, source: dict) -> Examples | None:
-    """Examples in ``folder`` when they were made of just this ``source``; else None."""
+def cached(folder: Path, source: dict, shape: Shape) -> Examples | None:
+    """Examples in ``folder`` when they were made of just this ``source`` and have this ``shape``; else None."""
     if not (folder / MANIFEST).exists():
         return None
     found = open_examples(folder)
-    return found if found.source == json.loads(json.dumps(source)) else None
+    sizes = Shape(
+        found.pictures.shape[1], found.state.shape[1], *found.action.shape[1:], found.codes.shape[1], found.scene.shape[1]
+    )
+    return found if found.source == json.loads(json.dumps(source)) and sizes == shape else None
 
 
 def mix(

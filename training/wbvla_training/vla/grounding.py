@@ -20,6 +20,8 @@ from .grounding_views import box_cart_views, reach_table_views
 
 _FIRST_SEED = 7_000_000
 """Far from the seeds of trials."""
+ROBOT = "x2_ultra"
+"""Whose body and camera the pictures show."""
 _VIEWS = (reach_table_views, box_cart_views)
 """Scenes take turns: every task gets the same number of them."""
 
@@ -31,7 +33,6 @@ def grounding_examples(
     seed: int = 0,
     states: int = 36,
     actions: int = 20,
-    robot: str = "x2_ultra",
     say: Callable[[str], None] = lambda _text: None,
 ) -> Examples:
     """``count`` examples in ``folder``, made once. Raises wbvla_sim.gl.NoOpenGLError without OpenGL."""
@@ -41,14 +42,14 @@ def grounding_examples(
         "image": [*config.image.crop, config.image.width],
         "version": 2,
     }
-    found = cached(folder, source)
-    if found is not None:
-        return found
-    spec = RobotSpec.load(robot)
     shape = Shape(
         config.image.width, states, config.decoder.chunk, actions, config.code_tokens, len(SCENE_NAMES)
     )
-    return write_examples(folder, shape, _pieces(config, spec, count, seed, say), source)
+    found = cached(folder, source, shape)
+    if found is not None:
+        return found
+    pieces = _pieces(config, RobotSpec.load(ROBOT), count, seed, say)
+    return write_examples(folder, shape, pieces, source)
 
 
 def _pieces(config: VlaConfig, spec: RobotSpec, count: int, seed: int, say: Callable) -> Iterator[Piece]:

@@ -45,10 +45,10 @@ def video_examples(
         "videos": str(videos.resolve()), "key": frames.key, "sentence": sentence,
         "codebooks": {name: labeller.codebook_hash for name, labeller in labellers.items()},
     }  # fmt: skip
-    found = cached(folder, source)
+    shape = Shape(config.image.width, states, config.decoder.chunk, actions, config.code_tokens)
+    found = cached(folder, source, shape)
     if found is not None:
         return found
-    shape = Shape(config.image.width, states, config.decoder.chunk, actions, config.code_tokens)
     return write_examples(folder, shape, _pieces(frames, config, labellers, sentence, say), source)
 
 
