@@ -157,7 +157,7 @@ def tiny() -> VlaConfig:
         tokenizer="pieces",
         codebooks={"mani": CodebookConfig(4, 16), "loco": CodebookConfig(4, 16)},
         decoding="parallel",
-        decoder=DecoderConfig(160, 4, 4, 2, 8, 0.1, True, LEGS, 0.1, 0.03),
+        decoder=DecoderConfig(160, 4, 4, 2, 8, 0.1, True, LEGS, 0.1, 0.12),
     )
 
 
