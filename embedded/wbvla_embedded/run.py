@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import sys
 
-from wbvla_embedded import packages
-
 
 def main() -> int | None:
     """Import the script's module and call its function with `sys.argv` as an installed script would see it."""
+    # Imported here: a launch that is called off interrupts processes which have only just begun.
+    from wbvla_embedded import packages
+
     if len(sys.argv) < 3:
         print('usage: python -m wbvla_embedded.run PACKAGE EXECUTABLE [ARGS]', file=sys.stderr)
         return 2
@@ -21,11 +22,12 @@ def main() -> int | None:
         return 2
     module, _, function = packages.executables(package)[executable].partition(':')
     sys.argv = [executable, *rest]
-    try:
-        return getattr(importlib.import_module(module), function)()
-    except KeyboardInterrupt:
-        return 130  # asked to stop before the script could mind signals itself
+    return getattr(importlib.import_module(module), function)()
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        code = 130  # asked to stop before the script could mind signals itself
+    sys.exit(code)
