@@ -124,7 +124,8 @@ def test_launch_ends_by_its_own_shutdown(demo) -> None:
     (['demo_pkg', 'demo.launch.py', 'tear:=a'], 2, 'unknown launch argument(s) tear; demo.launch.py has: space, tier'),
     (['demo_pkg', 'other.launch.py'], 2, "no launch file 'other.launch.py' in package 'demo_pkg'"),
     (['no_pkg', 'demo.launch.py'], 2, "package 'no_pkg' not found"),
-    (['demo_pkg', 'demo.launch.py', 'space'], 2, 'malformed launch argument(s) space')])
+    (['demo_pkg', 'demo.launch.py', 'space'], 2, 'malformed launch argument(s) space'),
+    (['demo_pkg', 'demo.launch.py', 'space:='], 2, 'malformed launch argument(s) space:=')])
 def test_bad_input_gives_one_message_and_an_exit_code(demo, arguments: list[str], code: int, reason: str) -> None:
     process = demo(*arguments)
     _, errors = process.communicate(timeout=15)

@@ -88,7 +88,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     words = [word for word in (options.file, *options.arguments) if word is not None]
     file = None if not words or ':=' in words[0] else words.pop(0)
-    malformed = [word for word in words if ':=' not in word]
+    # As ros2 launch: a name and a value that is not empty.
+    malformed = [word for word in words if not all(word.partition(':=')[::2])]
     if malformed:
         print(f"malformed launch argument(s) {', '.join(malformed)}: expected name:=value", file=sys.stderr)
         return 2

@@ -54,8 +54,8 @@ class GraphOptions:
 
 
 def launch_arguments(task: Task, options: GraphOptions, seed: int) -> dict[str, str]:
-    """Arguments of the launch file."""
-    return {
+    """Arguments of the launch file; those left empty are not given, because ros2 launch refuses ``name:=``."""
+    arguments = {
         "sim": "true",
         "scene": task.scene,
         "seed": str(seed),
@@ -69,6 +69,7 @@ def launch_arguments(task: Task, options: GraphOptions, seed: int) -> dict[str, 
         "robot": options.robot,
         "plant_summary": options.plant_summary,
     }
+    return {name: value for name, value in arguments.items() if value}
 
 
 @dataclass(frozen=True)
