@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
-from wbvla_training.lmo import commands, curriculum, randomisation, rewards, sensing, terminations
+from wbvla_training.lmo import commands, curriculum, randomisation, rewards, sensing, terminations, tracking
 from wbvla_training.lmo.config import (
     CommandConfig,
     ConfigError,
@@ -36,7 +36,7 @@ def _record(n: int = 2, **changes) -> rewards.StepRecord:
     values |= {"gravity": down, "gravity_reference": down, "walking": no, "fell": no, "asked_to_stand": ~no}
     values |= {"height": rows + 0.64, "height_command": rows + 0.64, "foot_spacing": rows + 0.27}
     values |= {"foot_velocity": z(n, 2, 3), "torque_limit": z(legs) + 100.0, "lower": z(legs) - 1.0}
-    values |= {"upper": z(legs) + 1.0}
+    values |= {"upper": z(legs) + 1.0, "place": z(n, 2)}
     return rewards.StepRecord(**(values | changes))
 
 
@@ -86,6 +86,7 @@ def test_tracking_terms_fall_with_the_error(term, changes):
         ("foot_slip", {"foot_velocity": torch.tensor([[[0.3, 0.4, 0.0], [0.0, 0.0, 0.0]]])}, 0.25),
         ("landing", {"foot_velocity": torch.tensor([[[0.0, 0.0, -0.5], [0.0, 0.0, 0.5]]])}, 0.25),
         ("balance", {"balance": torch.tensor([[0.065, -0.04]])}, 0.05),
+        ("place", {"place": torch.tensor([[0.3, -0.4]])}, 0.5),
         ("foot_spacing", {"foot_spacing": torch.tensor([0.12])}, 0.10),
         ("torque_limit", {"torque": torch.tensor([[90.0] + [0.0] * 12])}, 0.1),
         ("joint_limit", {"position": torch.tensor([[1.02] + [0.0] * 12])}, 0.05),
@@ -96,6 +97,11 @@ def test_tracking_terms_fall_with_the_error(term, changes):
 def test_penalties_measure_what_they_name(term, changes, value):
     found = rewards.TERMS[term](_record(1, **changes), RewardConfig())
     torch.testing.assert_close(found, torch.tensor([value]))
+
+
+def test_the_way_back_to_the_place_of_rest_ends_slowly_and_is_never_fast():
+    velocity = tracking.return_velocity(torch.tensor([[0.1, 0.0], [-3.0, 4.0], [0.0, 0.0]]))
+    torch.testing.assert_close(velocity, torch.tensor([[-0.1, 0.0], [0.15, -0.2], [0.0, 0.0]]))
 
 
 def test_stand_terms_are_silent_while_the_gait_clock_runs():

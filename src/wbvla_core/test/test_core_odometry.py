@@ -91,8 +91,8 @@ def test_slow_odometry_goes_on_from_the_frame_before_and_begins_anew_after_a_res
     for side in ("left", "right"):
         swaying[:, SPEC.index((f"{side}_hip_pitch_joint",))] = 0.1
         swaying[:, SPEC.index((f"{side}_ankle_pitch_joint",))] = -0.1
-    measured = observation.Measured(
-        np.tile(SPEC.default_rad, (2, 1)), swaying, np.array([[0.0, 0.0, -1.0]] * 2), np.zeros((2, 3))
+    measured = observation.measured(
+        np.tile(SPEC.default_rad, (2, 1)), swaying, np.array([[0.0, 0.0, -1.0]] * 2), np.zeros((2, 3)), config
     )
     velocity = odometry.base_velocity(
         measured.position_rad, swaying, measured.gravity, measured.angular_velocity, LEGS

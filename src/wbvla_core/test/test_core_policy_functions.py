@@ -72,13 +72,13 @@ def test_height_is_slewed_and_stays_in_its_range():
     assert height[0] == pytest.approx(0.45)
 
 
-def walk(flags, cfg=CLOCK, gravity=(0.0, 0.0, -1.0), rates=(0.0, 0.0, 0.0)):
+def walk(flags, cfg=CLOCK, gravity=(0.0, 0.0, -1.0), rates=(0.0, 0.0, 0.0), place=(0.0, 0.0)):
     state, sbar = gait.GaitState.standing(np.zeros((1, 1))), np.zeros((1, 3))
     history = []
     for s in flags:
         s = np.array([s], float)
         sbar = ramp.advance(sbar, s, ramp.RampConfig())
-        state = gait.advance(state, s, sbar, np.array([gravity]), np.array([rates]), cfg)
+        state = gait.advance(state, s, sbar, np.array([gravity]), np.array([rates]), np.array([place]), cfg)
         history.append(state)
     return history
 
@@ -101,8 +101,35 @@ def test_capture_steps_start_on_tilt_only_when_standing_and_end():
     state = tilted[0]
     still, up, zero = np.zeros((1, 3)), np.array([[0.0, 0.0, -1.0]]), np.zeros((1, 3))
     for _ in range(80):
-        state = gait.advance(state, still, still, up, zero, gait.GaitConfig())
+        state = gait.advance(state, still, still, up, zero, np.zeros((1, 2)), gait.GaitConfig())
     assert not state.on[0]
+
+
+def test_a_resting_robot_steps_when_it_is_too_far_from_its_place():
+    cfg = gait.GaitConfig(return_m=0.1)
+    assert walk([(0, 0, 0)], cfg, place=(0.08, -0.08))[0].on[0]
+    assert not walk([(0, 0, 0)], cfg, place=(0.05, 0.05))[0].on[0]
+    assert not walk([(0, 0, 0)], place=(0.5, 0.5))[0].on[0]
+
+
+def place_after(state, steps, velocity, yaw_rate, request=(0.0, 0.0, 0.0)):
+    up, rates = np.array([[0.0, 0.0, -1.0]]), np.array([[0.0, 0.0, yaw_rate]])
+    for _ in range(steps):
+        state = intent.advance(
+            state, np.array([request]), np.array([0.6]), up, rates, np.array([velocity]), ramp.RampConfig(), CLOCK
+        )
+    return state
+
+
+def test_the_place_of_rest_stays_where_it_is_while_the_robot_is_pushed_and_turned():
+    rest = intent.Intent.standing(np.array([0.6]))
+    pushed = place_after(rest, 50, (0.2, 0.0), 0.0)
+    np.testing.assert_allclose(pushed.place_m, [[0.2, 0.0]], atol=0.006)
+    turned = place_after(pushed, 50, (0.0, 0.0), np.pi / 2)
+    np.testing.assert_allclose(turned.place_m, [[0.0, -0.19]], atol=0.01)
+    assert abs(place_after(rest, 500, (0.5, 0.0), 0.0).place_m).max() == intent.PLACE_LIMIT_M
+    assert not place_after(pushed, 1, (0.2, 0.0), 0.0, request=(1.0, 0.0, 0.0)).place_m.any()
+    assert abs(place_after(pushed, 5000, (0.0, 0.0), 0.0).place_m).max() < 0.01
 
 
 def test_gait_leads_with_the_foot_on_the_side_of_the_motion_when_asked_to():
@@ -146,6 +173,7 @@ def random_world(rng, batch, xp=np.asarray):
         xp(rng.normal(size=(batch, 7))),
         xp(direction / np.linalg.norm(direction, axis=1, keepdims=True)),
         xp(rng.normal(size=(batch, 3))),
+        xp(rng.normal(size=(batch, 2))),
     )
     return (
         measured,
@@ -164,7 +192,14 @@ def pipeline(rng, xp, steps=8, batch=4):
     for step in range(steps):
         measured, s, h, act = random_world(rng, batch, xp)
         state = intent.advance(
-            state, s * float(step < 4), h, measured.gravity, measured.angular_velocity, ramp_cfg, gait_cfg
+            state,
+            s * float(step < 4),
+            h,
+            measured.gravity,
+            measured.angular_velocity,
+            measured.velocity,
+            ramp_cfg,
+            gait_cfg,
         )
         ref = observation.reference(state, TABLE, gait_cfg)
         new = observation.frame(measured, state, ref, act, TABLE, OBSERVATION)
@@ -208,19 +243,25 @@ def test_mirrored_world_gives_the_mirrored_observation():
     measured, s, h, act = random_world(rng, 5)
     m_act, m_act_sign = observation.mirror_joints(cfg.driven, PERMUTATION, SIGN)
     half = intent.Intent(
-        s, s, h, gait.GaitState(rng.uniform(size=5), np.ones(5, bool), np.zeros(5), np.zeros(5))
+        s,
+        s,
+        h,
+        gait.GaitState(rng.uniform(size=5), np.ones(5, bool), np.zeros(5), np.zeros(5)),
+        rng.normal(size=(5, 2)),
     )
     other = intent.Intent(
         s * [1, -1, -1],
         s * [1, -1, -1],
         h,
         gait.GaitState((half.gait.phase + 0.5) % 1.0, half.gait.on, half.gait.linger, half.gait.capture),
+        half.place_m * [1, -1],
     )
     flipped = observation.Measured(
         SIGN * measured.position_rad[:, PERMUTATION],
         SIGN * measured.velocity_rad_s[:, PERMUTATION],
         measured.gravity * [1, -1, 1],
         measured.angular_velocity * [-1, 1, -1],
+        measured.velocity * [1, -1],
     )
     # the table's roll-like column must be zero for a mirror-symmetric robot
     table = posture.PostureTable(

@@ -3,7 +3,8 @@
 The clock is part of the controller, not of the learner. It runs while motion is requested, goes on until the
 ramp has died away and some steps more, and stops only while both feet are on the ground: cutting it in
 mid-swing makes the robot fall. Standing still with the clock off, a large tilt or tilt rate starts a short
-sequence of capture steps; the trigger is looked at only then, or else it would keep itself alive.
+sequence of capture steps, and so does a place too far from where the robot was asked to rest; the triggers are looked
+at only then, or else they would keep themselves alive.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ class GaitConfig:
     """``enabled`` False keeps the clock off for good. Swing windows are (start, end) in phase 0..1 of
     ``frequency_hz``; ``lift_m`` height of the swing; the clock is wanted while max|s| > 0 or sum|sbar| >=
     ``ramp_over`` and ``linger_steps`` after that; ``capture_*`` thresholds on |projected gravity xy| and
-    |angular velocity xy| and the length of the sequence; ``lead_foot`` "left" starts each gait with the left
-    foot, "direction" with the foot on the side commanded or fallen to."""
+    |angular velocity xy| and the length of the sequence; ``return_m`` distance from the place of rest that starts
+    the same sequence (0: never); ``lead_foot`` "left" starts each gait with the left foot, "direction" with the foot on
+    the side commanded or fallen to."""
 
     enabled: bool = True
     frequency_hz: float = 1.4
@@ -35,6 +37,7 @@ class GaitConfig:
     capture_tilt: float = 0.22
     capture_rate_rad_s: float = 0.9
     capture_steps: int = 30
+    return_m: float = 0.0
     lead_foot: str = "left"
     dt_s: float = 0.02
 
@@ -76,27 +79,42 @@ class GaitState:
         )
 
 
+def moving(s: Array, sbar: Array, cfg: GaitConfig) -> Array:
+    """True [B] while motion is requested or its ramp has not died away; ``s``, ``sbar`` [B, 3]."""
+    xp = namespace(sbar)
+    return (xp.abs(s).sum(-1) > 0.0) | (xp.abs(sbar).sum(-1) >= cfg.ramp_over)
+
+
 def advance(
-    state: GaitState, s: Array, sbar: Array, gravity: Array, angular_velocity: Array, cfg: GaitConfig
+    state: GaitState,
+    s: Array,
+    sbar: Array,
+    gravity: Array,
+    angular_velocity: Array,
+    place: Array,
+    cfg: GaitConfig,
 ) -> GaitState:
     """The clock one control step later.
 
     ``s`` request and ``sbar`` ramp [B, 3]; ``gravity`` [B, 3] unit vector in the base frame (0, 0, -1
-    upright); ``angular_velocity`` [B, 3] of the base in its own frame [rad/s]."""
+    upright); ``angular_velocity`` [B, 3] of the base in its own frame [rad/s]; ``place`` [B, 2] m away from the place
+    of rest."""
     if not cfg.enabled:
         return state
     xp = namespace(sbar)
-    moving = (xp.abs(s).sum(-1) > 0.0) | (xp.abs(sbar).sum(-1) >= cfg.ramp_over)
+    asked = moving(s, sbar, cfg)
     linger = xp.where(
-        moving, xp.full_like(state.linger, cfg.linger_steps), xp.clip(state.linger - 1.0, 0.0, None)
+        asked, xp.full_like(state.linger, cfg.linger_steps), xp.clip(state.linger - 1.0, 0.0, None)
     )
     capture = xp.clip(state.capture - 1.0, 0.0, None)
     if cfg.capture:
         tilt = (gravity[:, :2] ** 2).sum(-1) ** 0.5
         rate = (angular_velocity[:, :2] ** 2).sum(-1) ** 0.5
-        falling = ~state.on & ((tilt > cfg.capture_tilt) | (rate > cfg.capture_rate_rad_s))
-        capture = xp.where(falling, xp.full_like(capture, cfg.capture_steps), capture)
-    wanted = moving | (linger > 0.0) | (capture > 0.0)
+        disturbed = (tilt > cfg.capture_tilt) | (rate > cfg.capture_rate_rad_s)
+        if cfg.return_m > 0.0:
+            disturbed = disturbed | ((place**2).sum(-1) ** 0.5 > cfg.return_m)
+        capture = xp.where(~state.on & disturbed, xp.full_like(capture, cfg.capture_steps), capture)
+    wanted = asked | (linger > 0.0) | (capture > 0.0)
     stepped = (state.phase + cfg.frequency_hz * cfg.dt_s) % 1.0
     starting = wanted & ~state.on
     phase = xp.where(

@@ -78,7 +78,7 @@ class LmoController:
         frame.
 
         Raises LmoNotFinite when ``state`` or ``height_m`` is not finite."""
-        if not np.isfinite(height_m) or not np.isfinite(_measured(state).position_rad).all():
+        if not np.isfinite(height_m) or not np.isfinite(state.position_rad).all():
             raise LmoNotFinite("the state or height to start from is not finite")
         low, high = self._section.ramp.height_range_m
         self._forget(min(max(height_m, low), high))
@@ -89,18 +89,19 @@ class LmoController:
         ``state`` must be of this robot (wire order), ``command`` may be of any mode: a mode that the bundle
         does not follow counts as standing. Raises LmoNotFinite; nothing is remembered then and the caller may
         go on with the last good set-point."""
-        measured = _measured(state)
+        readings = _readings(state)
         request, height = self._request(command), np.array([command.height_m])
-        parts = (measured.position_rad, measured.velocity_rad_s, measured.gravity, measured.angular_velocity)
-        if not all(np.isfinite(part).all() for part in (*parts, request, height)):
+        if not all(np.isfinite(part).all() for part in (*readings, request, height)):
             raise LmoNotFinite("robot state or locomotion command is not finite")
         section = self._section
+        measured = observation.measured(*readings, self._observation)
         moved = intent.advance(
             self._intent,
             request,
             height,
             measured.gravity,
             measured.angular_velocity,
+            measured.velocity,
             section.ramp,
             section.gait,
         )
@@ -153,8 +154,8 @@ class LmoController:
         self._history: np.ndarray | None = None
 
 
-def _measured(state: RobotState) -> observation.Measured:
-    return observation.Measured(
+def _readings(state: RobotState) -> tuple[np.ndarray, ...]:
+    return (
         state.position_rad[None],
         state.velocity_rad_s[None],
         projected_gravity(state.base_quaternion_wxyz)[None],

@@ -12,6 +12,7 @@ name, in brackets its width (n joints of the robot, m of them driven):
 - gravity_error [3]: gravity minus what the posture table's trunk lean gives
 - odometry [2]: horizontal velocity of the base by the standing leg's joints (``odometry.base_velocity``), m/s
 - slow_odometry [2]: the same low-passed over a second, beginning with zero: the gait's swaying gone, the drift left
+- place [2]: how far the base is from where it was asked to rest (``Intent.place_m``), m
 - joint_position [m]: driven joints minus their default pose, rad
 - posture_error [m]: driven joints minus the posture reference of this step, rad
 - joint_velocity [m]: driven joints, rad/s
@@ -41,10 +42,11 @@ _FIXED = {
     "gravity_error": 3,
     "odometry": 2,
     "slow_odometry": 2,
+    "place": 2,
     "clock": 2,
 }
 _DRIVEN = ("joint_position", "posture_error", "joint_velocity", "last_action")
-_ODOMETRY = ("odometry", "slow_odometry")
+_ODOMETRY = ("odometry", "slow_odometry", "place")
 SLOW_SHARE = 0.02
 """Share of the newest sample in the slow odometry: a time constant of one second at 50 Hz."""
 _UPPER = ("upper_position", "upper_velocity")
@@ -61,6 +63,7 @@ _MIRROR_SIGN = {
     "gravity_error": (1, -1, 1),
     "odometry": (1, -1),
     "slow_odometry": (1, -1),
+    "place": (1, -1),
     "clock": (-1, -1),
 }
 
@@ -126,12 +129,25 @@ class ObservationConfig:
 @dataclass(frozen=True)
 class Measured:
     """What the policy sees of the robot: ``position_rad`` and ``velocity_rad_s`` [B, n] in wire order,
-    ``gravity`` [B, 3] unit vector and ``angular_velocity`` [B, 3] rad/s, both in the base frame."""
+    ``gravity`` [B, 3] unit vector and ``angular_velocity`` [B, 3] rad/s, both in the base frame; ``velocity`` [B, 2]
+    m/s of the base by leg odometry."""
 
     position_rad: Array
     velocity_rad_s: Array
     gravity: Array
     angular_velocity: Array
+    velocity: Array
+
+
+def measured(
+    position_rad: Array, velocity_rad_s: Array, gravity: Array, angular_velocity: Array, cfg: ObservationConfig
+) -> Measured:
+    """Sensor readings with the leg odometry that follows from them (zero where no term of ``cfg`` asks for it)."""
+    if any(term.name in _ODOMETRY for term in cfg.terms):
+        velocity = odometry.base_velocity(position_rad, velocity_rad_s, gravity, angular_velocity, cfg.legs)
+    else:
+        velocity = namespace(gravity).zeros_like(gravity[:, :2])
+    return Measured(position_rad, velocity_rad_s, gravity, angular_velocity, velocity)
 
 
 def width(name: str, cfg: ObservationConfig) -> int:
@@ -152,16 +168,7 @@ def frame(
     ``last_action`` [B, m] the clipped action before, ``previous`` [B, D] the frame before, which the slow odometry goes on
     from (None: from zero)."""
     driven = measured.position_rad[:, indices(cfg.driven, measured.position_rad)]
-    velocity = slow = None
-    if any(term.name in _ODOMETRY for term in cfg.terms):
-        velocity = odometry.base_velocity(
-            measured.position_rad,
-            measured.velocity_rad_s,
-            measured.gravity,
-            measured.angular_velocity,
-            cfg.legs,
-        )
-        slow = _slow_before(previous, velocity, cfg)
+    slow = _slow_before(previous, measured.velocity, cfg)
     makers = {
         "command": lambda: intent.request,
         "ramp": lambda: intent.ramp,
@@ -169,8 +176,9 @@ def frame(
         "angular_velocity": lambda: measured.angular_velocity,
         "gravity": lambda: measured.gravity,
         "gravity_error": lambda: measured.gravity - posture.trunk_gravity(table, intent.height_m),
-        "odometry": lambda: velocity,
-        "slow_odometry": lambda: slow + SLOW_SHARE * (velocity - slow),
+        "odometry": lambda: measured.velocity,
+        "slow_odometry": lambda: slow + SLOW_SHARE * (measured.velocity - slow),
+        "place": lambda: intent.place_m,
         "joint_position": lambda: driven - _default(cfg, cfg.driven, driven),
         "posture_error": lambda: driven - reference_rad,
         "joint_velocity": lambda: measured.velocity_rad_s[:, indices(cfg.driven, driven)],

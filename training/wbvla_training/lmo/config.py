@@ -218,6 +218,7 @@ class RewardConfig:
     stand_action: float = 0.0
     stand_sway: float = 0.0
     balance: float = 0.0
+    place: float = 0.0
     termination: float = -1.0
     velocity_width: float = 0.04
     yaw_rate_width: float = 0.06

@@ -15,7 +15,7 @@ from wbvla_core import observation as core_observation
 from wbvla_core import posture as core_posture
 from wbvla_core import ramp as core_ramp
 
-from . import commands, randomisation, rewards, sensing, terminations
+from . import commands, randomisation, rewards, sensing, terminations, tracking
 from .config import TrainConfig
 from .disturbances import Disturbances
 from .ground import UnevenGround
@@ -204,6 +204,11 @@ class LmoEnv(VecEnv):
 
     def _record(self) -> rewards.StepRecord:
         reference = core_ramp.reference_velocity(self.intent.ramp, self.intent.request, self.section.ramp)
+        resting = ~core_intent.gait.moving(self.intent.request, self.intent.ramp, self.section.gait)
+        self.tracking.rest(self.base, resting)
+        place = sensing.to_heading(self.tracking.place, self.yaw)[:, :2]
+        back = tracking.return_velocity(place) * (resting & self.intent.gait.on)[:, None]
+        reference = torch.cat([reference[:, :2] + back, reference[:, 2:]], -1)
         self.tracking.step(self.velocity, self.gyro[:, 2], self.yaw, reference)
         feet = sensing.to_heading(self.foot - self.base[:, None], self.yaw)
         spacing = feet[:, 0, 1] - feet[:, 1, 1]
@@ -246,7 +251,8 @@ class LmoEnv(VecEnv):
             last_action=self.last_action,
             older_action=self.older_action,
             walking=self.intent.gait.on,
-            asked_to_stand=(self.intent.request == 0).all(-1) & (self.intent.ramp.abs().sum(-1) < 0.12),
+            asked_to_stand=resting,
+            place=place,
             fell=fell,
         )
 
@@ -279,11 +285,12 @@ class LmoEnv(VecEnv):
         speed = sensing.delayed(self.speed, speed, d.joint_delay_s)
         gravity = sensing.tilted(sensing.delayed(self.gravity, gravity, d.imu_delay_s), d.imu_tilt_rad)
         gyro = sensing.delayed(self.gyro, gyro, d.imu_delay_s)
-        measured = core_observation.Measured(
+        measured = core_observation.measured(
             position + noise.position_rad * torch.randn(position.shape, generator=g),
             speed + noise.velocity_rad_s * torch.randn(speed.shape, generator=g),
             gravity + noise.gravity * torch.randn(gravity.shape, generator=g),
             gyro + noise.gyro_rad_s * torch.randn(gyro.shape, generator=g),
+            self.observation_config,
         )
         section, c = self.section, self.commands
         self.intent = core_intent.advance(
@@ -292,6 +299,7 @@ class LmoEnv(VecEnv):
             c.height_m,
             measured.gravity,
             measured.angular_velocity,
+            measured.velocity,
             section.ramp,
             section.gait,
         )

@@ -29,7 +29,7 @@ class StepRecord:
     angular_velocity: Tensor
     """[N, 3] of the base in its own frame, rad/s."""
     reference: Tensor
-    """[N, 3] v_x, v_y, w_z asked for at this instant."""
+    """[N, 3] v_x, v_y, w_z asked for at this instant, or what leads back to the place of rest (``tracking``)."""
     velocity_error: Tensor
     """[N, 2] low-passed velocity minus reference."""
     yaw_rate_error: Tensor
@@ -86,6 +86,8 @@ class StepRecord:
     """[N] bool: the gait clock runs."""
     asked_to_stand: Tensor
     """[N] bool: no motion is requested and the ramp is over (capture steps may still run)."""
+    place: Tensor
+    """[N, 2] of the base relative to where it was when the ramp was over, m; zero in motion."""
     fell: Tensor
     """[N] bool: the episode ends by a failure."""
 
@@ -258,13 +260,18 @@ def stand_sway(s: StepRecord, c: RewardConfig) -> Tensor:
     return (~s.walking).to(s.velocity.dtype) * s.velocity[:, :2].abs().sum(-1)
 
 
+def place(s: StepRecord, c: RewardConfig) -> Tensor:
+    """While asked to stand: distance from the place of rest, m, up to 0.5 m: farther away a robot is not called back."""
+    return s.place.norm(dim=-1).clamp(max=0.5)
+
+
 TERMS: dict[str, Callable[[StepRecord, RewardConfig], Tensor]] = {
     function.__name__: function
     for function in (
         velocity, yaw_rate, filtered_velocity, filtered_yaw_rate, drift, yaw_drift, gait_phase, swing_shortfall, height,
         height_error, alive, tilt, tilt_absolute, roll_pitch_rate, vertical_velocity, action_rate, action_curvature, pose,
         foot_tilt, foot_slip, foot_spacing, landing, torque, torque_limit, joint_speed, joint_limit, waist, stand_still,
-        stand_action, stand_sway, balance,
+        stand_action, stand_sway, balance, place,
     )
 }  # fmt: skip
 

@@ -26,6 +26,7 @@ GAIT = GaitConfig(
     capture_rate_rad_s=0.5,
     capture_tilt=0.16,
     capture_steps=36,
+    return_m=0.1,
 )
 
 
@@ -37,7 +38,8 @@ def _table(robot: str) -> PostureTable:
 def lmo_section(robot: str, spec: RobotSpec, command: CommandConfig) -> LmoSection:
     """The section of the bundle that a training with these commands ends in.
 
-    Ten frames of leg odometry tell the policy its own velocity, the mean over a second its drift, five frames of the IMU and
+    Ten frames of leg odometry tell the policy its own velocity, the mean over a second its drift, the place
+    how far it was pushed away, five frames of the IMU and
     three of joints and actions what pushes it and how late it acts."""
     driven = spec.lmo_index
     return LmoSection(
@@ -61,6 +63,7 @@ def lmo_section(robot: str, spec: RobotSpec, command: CommandConfig) -> LmoSecti
             Term("joint_velocity", scale=0.05, history=3),
             Term("last_action", history=3),
             Term("clock"),
+            Term("place", scale=5.0),
             Term("upper_position"),
         ),
         ramp=RampConfig(goal_speed=command.cruise),
