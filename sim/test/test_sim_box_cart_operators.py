@@ -303,3 +303,26 @@ def test_a_hold_turns_the_short_way_round():
     while not hands.move(Hold(here, 0.2, -3.0), Reach(turn_rad_s=0.5), 0.1):
         assert 3.0 <= hands.hold.yaw_rad < 3.4
     assert hands.hold.yaw_rad > 3.2
+
+
+def first_phase(operator, sentence: str, puppet: Puppet):
+    operator.begin(sentence)
+    for _ in range(2):  # the deadman is shown released once
+        puppet.follow(operator.act(puppet.view(), puppet.state(), puppet.now_ns))
+    return operator.phase
+
+
+def test_an_operator_who_takes_over_goes_on_where_the_work_is():
+    _, data = at_home(0)
+    puppet, box = Puppet(data), box_loading.BoxLoadingOperator()
+    assert first_phase(box, BOX_LOADING, puppet) is box_loading.Phase.WALK
+    puppet.objects[BOX] = replace(puppet.objects[BOX], position_m=np.array([0.3, 0.0, 0.8]))
+    assert first_phase(box, BOX_LOADING, puppet) is box_loading.Phase.RISE
+    assert box._hands.hold.half_gap_m < box_loading.HALF_M, "the box stays pressed"
+    on_deck = puppet.objects[CART].position_m + np.array([0.0, 0.0, box_loading.DECK_M])
+    puppet.objects[BOX] = replace(puppet.objects[BOX], position_m=on_deck)
+    assert first_phase(box, BOX_LOADING, puppet) is box_loading.Phase.RELEASE
+    cart = cart_pushing.CartPushingOperator()
+    assert first_phase(cart, CART_PUSHING, puppet) is cart_pushing.Phase.WALK
+    puppet.openings = np.array([0.28, 0.28])
+    assert first_phase(cart, CART_PUSHING, puppet) is cart_pushing.Phase.PUSH

@@ -66,3 +66,11 @@ def test_options_of_a_policys_trials_reach_them(monkeypatch, tmp_path, capsys):
 def test_options_that_make_no_sense_are_refused(capsys, arguments, word):
     assert cli.main(["eval", "--task", "reach_table", "--trials", "1", *arguments]) == 1
     assert word in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [["--graph"], ["--takeover-s", "5", "2"]])
+def test_corrections_that_cannot_be_collected_are_refused(capsys, tmp_path, more):
+    out = tmp_path / "bags"
+    call = ["collect", "--task", "reach_table", "--policy", "vla/hold", "--out", str(out), *more]
+    assert cli.main(call) == 1
+    assert "two times, 0 <= first <= second" in capsys.readouterr().err and not out.exists()

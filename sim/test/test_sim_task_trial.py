@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,8 @@ from wbvla_sim.operators.reach_table import ReachTableOperator
 from wbvla_sim.tasks import cli
 from wbvla_sim.tasks.base import Outcome, Verdict, find_task
 from wbvla_sim.tasks.collect import INTERRUPTED, episode_folder
-from wbvla_sim.tasks.lockstep_trial import TrialResult, run_trial
+from wbvla_sim.tasks.lockstep_trial import AFTER_S, TrialResult, run_trial
+from wbvla_sim.tasks.reach_table import TouchJudge
 from wbvla_teleop.definitions import typestore
 from wbvla_teleop.devices.base import Whereabouts
 from wbvla_teleop.devices.layout import load_layout
@@ -57,6 +60,26 @@ def test_the_bag_holds_what_the_contract_says_at_its_rates(recorded):
         period_ms = np.median(np.diff(stamps[f"/wbvla/{topic.topic}"])) / 1e6
         assert period_ms == pytest.approx(1000.0 / topic.rate_hz, rel=0.05), key
     assert len(stamps["/wbvla/instruction"]) == 1 and len(stamps["/wbvla/authority"]) == 2
+
+
+def test_a_correction_is_recorded_from_where_the_operator_takes_over(tmp_path):
+    result = run_trial(
+        SPEC, NEAR, 1, lmo=NEAR.lmo, policy="vla/hold", takeover_s=0.6, bag=tmp_path / "episode", camera=False
+    )
+    assert result.verdict.success and result.verdict.time_s > 1.6
+    with AnyReader([result.bag], default_typestore=typestore()) as reader:
+        topics = {connection.topic for connection, _, _ in reader.messages()}
+        lasts_s = reader.duration / 1e9
+    assert "/wbvla/teleop_arm_target" in topics and not any("/vla_" in topic for topic in topics)
+    assert lasts_s < result.verdict.time_s + AFTER_S - 0.5
+
+
+def test_nothing_is_recorded_when_the_policy_ends_the_trial_before_the_takeover(tmp_path):
+    hopeless = replace(NEAR, judge=partial(TouchJudge, time_limit_s=0.2))
+    result = run_trial(
+        SPEC, hopeless, 1, lmo=NEAR.lmo, policy="vla/hold", takeover_s=5.0, bag=tmp_path / "episode", camera=False
+    )
+    assert result.verdict.over and result.bag is None and not (tmp_path / "episode").exists()
 
 
 def test_the_same_seed_gives_the_same_commands_and_verdict(recorded, tmp_path):

@@ -207,8 +207,7 @@ class LockStep:
         self.later(self.timing.vla_delay, self._collect_vla)
 
     def _collect_vla(self) -> None:
-        assert self.vla is not None
-        if self.outage.silent("vla_node", self.now_ns):
+        if self.vla is None or self.outage.silent("vla_node", self.now_ns):
             return
         for commands in self.vla.collect(self.now_ns):
             if commands.loco is not None:

@@ -41,6 +41,8 @@ PLACE_GAP_M = 0.20
 """From the pelvis to the edge of the deck."""
 INSIDE_M = 0.03
 """From the edge of the deck to the near side of the box."""
+HELD_M = 0.67
+"""A box whose middle is higher than this is carried: on platform or deck it lies lower."""
 DECK_M = cart.DECK_HEIGHT_M + 0.5 * BOX_SIZE_M[2]
 """Height of the middle of a box on the deck."""
 
@@ -94,6 +96,16 @@ class BoxLoadingOperator(TwoHandedOperator):
         parse_box_loading(sentence)
         self._start(TwoHands(self._spec, PALM_M, FINGERS_DOWN_RAD, INWARD_RAD), WALK)
         self._height_goal_m = self._height_m
+
+    def _first(self, view: View, state: RobotState) -> Phase:
+        box, wagon = view.objects[BOX], view.objects[CART]
+        assert self._hands.hold is not None
+        if box.position_m[2] > HELD_M:
+            self._hands.hold = replace(self._hands.hold, half_gap_m=HALF_M - SQUEEZE_M)
+            return Phase.RISE
+        turn = matrix_from_quaternion(wagon.quaternion_wxyz)
+        on_deck = np.abs(turn.T @ (box.position_m - wagon.position_m))[:2] < cart.DECK_HALF_M
+        return Phase.RELEASE if on_deck.all() else Phase.WALK
 
     def _do(self, view: View, state: RobotState, dt_s: float, now_ns: int) -> tuple[Flags, Wrists]:
         if self.phase is Phase.WALK:

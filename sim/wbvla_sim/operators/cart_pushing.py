@@ -62,6 +62,9 @@ class CartPushingOperator(TwoHandedOperator):
         self._cart_before: ObjectPose | None = None
         self._turn = 0
 
+    def _first(self, view: View, state: RobotState) -> Phase:
+        return Phase.PUSH if _held(state) else Phase.WALK
+
     def _do(self, view: View, state: RobotState, dt_s: float, now_ns: int) -> tuple[Flags, Wrists]:
         if self.phase is Phase.WALK:
             goal = stand_before(view.objects[CART], cart.GRIP_M[0] - STAND_BEHIND_M, 0.0)

@@ -43,7 +43,7 @@ class TwoHandedOperator(ABC):
         self._height_m = self._spec.nominal_height_m
         self._last_ns = 0
         self._there_ns: int | None = None
-        self.phase, self._fresh = self._order[0], True
+        self.phase, self._fresh, self._looked = self._order[0], True, False
 
     def act(self, view: View, state: RobotState, now_ns: int) -> TeleopFrame:
         """See :class:`wbvla_teleop.devices.scripted.Operator`. Raises ValueError when the scene lacks a thing."""
@@ -58,11 +58,18 @@ class TwoHandedOperator(ABC):
         dt_s = min(max(now_ns - self._last_ns, 0) / NS_PER_S, 0.1)
         self._last_ns = now_ns
         self._hands.feel(view, state, dt_s)
+        if not self._looked:
+            self._looked = True
+            self._enter(self._first(view, state))
         flags, wrists = self._do(view, state, dt_s, now_ns)
         opening = self._opening()
         return TeleopFrame(
             now_ns, not self.over, *wrists, grippers=(opening, opening), flags=flags, height_m=self._height_m
         )
+
+    def _first(self, view: View, state: RobotState) -> Any:
+        """The phase to begin with: a later one when another has done part of the work."""
+        return self._order[0]
 
     @property
     def over(self) -> bool:

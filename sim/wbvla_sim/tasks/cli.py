@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import shlex
 import sys
 import tempfile
@@ -36,6 +37,9 @@ class Collect:
 
       wbvla task collect --task reach_table --episodes 50 --out bags/reach
       wbvla task collect --task reach_table --episodes 10 --out bags/graph --graph
+      wbvla task collect --task box_loading --episodes 50 --seed 500 --policy vla/x2 --out bags/corrections
+    With --policy the policy begins, and the operator takes over after a random time: recorded is how to go on from where
+    the policy came. A trial that the policy ends by itself is not recorded.
     Failed trials are recorded too and marked as discarded, so that no dataset takes them."""
 
     task: str
@@ -50,6 +54,10 @@ class Collect:
     """In one process and virtual time, as fast as the machine allows (the default)."""
     graph: bool = False
     """On the running graph, in real time: launches it with teleoperation node and recorder."""
+    policy: str = OPERATOR
+    """In lock-step: a VLA bundle that begins each trial."""
+    takeover_s: tuple[float, float] = (2.0, 40.0)
+    """With --policy: after how long the operator takes over, at random within this."""
     lmo: str | None = None
     """Locomotion bundle; default: the task's."""
     camera: bool = True
@@ -142,6 +150,9 @@ def _collect(call: Collect, console: Console) -> int:
         raise ValueError(f"--device {call.device}: expected scripted or joy")
     if call.episodes < 1:
         raise ValueError(f"--episodes {call.episodes}: expected 1 or more")
+    low_s, high_s = call.takeover_s
+    if call.policy != OPERATOR and (call.graph or not 0.0 <= low_s <= high_s):
+        raise ValueError("--policy needs lock-step, and --takeover-s two times, 0 <= first <= second")
     task, spec = find_task(call.task), RobotSpec.load(call.robot)
     call.out.mkdir(parents=True, exist_ok=True)
     lmo = call.lmo or task.lmo
@@ -164,6 +175,8 @@ def _collect(call: Collect, console: Console) -> int:
             task,
             seed,
             lmo=lmo,
+            policy=call.policy,
+            takeover_s=None if call.policy == OPERATOR else random.Random(seed).uniform(low_s, high_s),
             bag=folders[seed],
             operator_name=call.operator_name,
             camera=call.camera,

@@ -100,8 +100,11 @@ def run_trial(
     film: Path | None = None,
     blind: bool = False,
     swap: bool = False,
+    takeover_s: float | None = None,
 ) -> TrialResult:
-    """One trial of ``task`` by the scripted operator or by a VLA bundle ``policy``.
+    """One trial of ``task`` by the scripted operator or by a VLA bundle ``policy``; with ``takeover_s`` the policy begins
+    and after this time the operator goes on, from where recording begins: a correction. Nothing is recorded (``bag``
+    None in the result) when the policy ends the trial before.
 
     With ``bag`` (a folder that does not exist yet) it is recorded, pictures included when ``camera``; a failed
     trial's episode is discarded. ``film`` is an MP4 file to write. ``sentence`` tells the robot something else than the
@@ -134,20 +137,27 @@ def run_trial(
     seeing = (policy != OPERATOR and not blind) or (bag is not None and camera)
     eyes = HeadCamera(spec, CAMERA) if seeing else None
     world.picture = eyes or world.picture
-    recorder = None
-    if bag is not None:
-        recorder = LockStepBag(world, bag.parent, objects, CAMERA)
-        recorder.start(bag.name, sentence, operator_name)
+    recorder, messages = None, {}
     movie = None if film is None else TrialFilm(film, world.plant)
+    start_ns = world.now_ns
+    verdict = None
     try:
+        if world.vla is not None:
+            world.vla.set_instruction(sentence, world.now_ns)
+            world.driver.set_authority(Source.VLA, world.now_ns)
+        if takeover_s is not None:
+            verdict = _watch(world, judge, start_ns, None, movie, start_ns + round(takeover_s * 1e9))
+            bag = None if verdict.over else bag
+            world.vla = None
+        if bag is not None:
+            recorder = LockStepBag(world, bag.parent, objects, CAMERA)
+            recorder.start(bag.name, sentence, operator_name)
         if world.vla is None:
             operator = task.operator if sentence == asked else ANY_OPERATOR
             LockStepTeleop(world, operator, objects).device.instruct(sentence)
-        else:
-            world.vla.set_instruction(sentence, world.now_ns)
-            world.driver.set_authority(Source.VLA, world.now_ns)
         watch = TrialWatch(world)
-        verdict = _watch(world, judge, recorder, movie)
+        if verdict is None or not verdict.over:
+            verdict = _watch(world, judge, start_ns, recorder, movie)
         if recorder is not None:
             world.run_ms(round(AFTER_S * 1000))
             messages = recorder.stop(verdict.success, verdict.reason)
@@ -162,17 +172,21 @@ def run_trial(
             eyes.close()
         if movie is not None:
             movie.close()
-    count = sum(messages.values()) if recorder is not None else 0
+    count = sum(messages.values())
     virtual_s = (world.now_ns - EPOCH_NS) / 1e9
     wall_s = time.monotonic() - begin_s
     return TrialResult(seed, sentence, verdict, bag, virtual_s, wall_s, count, watch.notes())
 
 
 def _watch(
-    world: LockStep, judge: Judge, recorder: LockStepBag | None, movie: TrialFilm | None = None
+    world: LockStep,
+    judge: Judge,
+    start_ns: int,
+    recorder: LockStepBag | None,
+    movie: TrialFilm | None,
+    until_ns: int | None = None,
 ) -> Verdict:
-    """Run until the judge, or the driver's giving up, ends the trial."""
-    start_ns = world.now_ns
+    """Run until the judge, or the driver's giving up, ends the trial that began at ``start_ns``; or until ``until_ns``."""
     while True:
         world.run_ms(LOOK_MS)
         if recorder is not None and (world.now_ns - start_ns) // MS % STEP_MS == 0:
@@ -181,7 +195,7 @@ def _watch(
             movie.look(world.plant, world.now_ns)
         fell = world.plant.truth.fell
         verdict = judge.look(world.plant.data, (world.now_ns - start_ns) / 1e9, fell)
-        if verdict.over:
+        if verdict.over or (until_ns is not None and world.now_ns >= until_ns):
             return verdict
         if world.driver.state in (State.DAMPING, State.LAST_RESORT):
             reason = f"the driver went to {world.driver.state.name}"

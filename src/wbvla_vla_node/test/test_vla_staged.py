@@ -25,6 +25,7 @@ from wbvla_core.vla_input import InputError
 from wbvla_vla_node.backend import InlineBackend
 from wbvla_vla_node.bundle_policy import BundlePolicy
 from wbvla_vla_node.core import VlaConfig, VlaCore
+from wbvla_vla_node.policy import Observation
 
 sys.path.insert(0, str(Path(__file__).parent))
 from vla_samples import SPEC, T0, jpeg, state
@@ -54,7 +55,7 @@ def network(nodes, inputs, outputs, constants) -> bytes:
     ).SerializeToString()
 
 
-def staged(folder: Path):
+def staged(folder: Path, action: float = 0.1):
     """Codes are 1 where the second token is "go", else 0; the first flag is what the first code says; the sum of picture
     and state enters with weight zero."""
     f32 = np.float32
@@ -98,7 +99,7 @@ def staged(folder: Path):
         ],
         {"hidden": [1, 4, WIDTH], "visual": [1, PATCHES, WIDTH], "state": [1, len(STATES)]},
         {"action": [1, ROWS, len(ACTIONS)], "flags": [1, ROWS, 3, 3], "progress": [1, 1]},
-        {"zero": f32(0), "chunk": np.full((1, ROWS, len(ACTIONS)), 0.1, f32), "forward": forward, "stand": flags,
+        {"zero": f32(0), "chunk": np.full((1, ROWS, len(ACTIONS)), action, f32), "forward": forward, "stand": flags,
          "half": np.full((1, 1), 0.5, f32)},
     )  # fmt: skip
     section = VlaSection(
@@ -161,11 +162,19 @@ def test_sentence_of_too_many_tokens_is_refused_before_it_takes_force(core):
     assert core.progress.instruction == "go"
 
 
+@pytest.mark.parametrize(("action", "opening"), [(1.1, 1.0), (-0.2, 0.0), (0.4, 0.4)])
+def test_grippers_are_never_asked_to_open_beyond_their_range(tmp_path, action, opening):
+    policy = BundlePolicy(staged(tmp_path / "staged", action), SPEC)
+    seen = np.zeros(len(STATES), np.float32)
+    chunk = policy.infer(Observation("go", seen, image_rgb=np.full((16, 16, 3), 128, np.uint8)), T0)
+    gripper = [name in SPEC.hand_names for name in chunk.joint_names]
+    np.testing.assert_allclose(chunk.positions[:, gripper], opening, atol=0.01)
+    assert abs(chunk.positions[:, np.logical_not(gripper)] - opening).max() == pytest.approx(abs(action - opening), abs=0.01)
+
+
 def test_broken_state_stops_the_chunk(core):
     policy = core.backend._policy
     broken = np.full(len(STATES), np.nan, np.float32)
-    from wbvla_vla_node.policy import Observation
-
     chunk = policy.infer(Observation("go", broken, jpeg(16, 16)), T0)
     assert np.isnan(chunk.loco[:, :3]).all() and np.isnan(chunk.positions).all()
 

@@ -50,6 +50,7 @@ class BundlePolicy:
         self._state_mean, self._state_std = _statistics(section.state_statistics)
         self._action_mean, self._action_std = _statistics(section.action_statistics)
         self._shape = (section.chunk_length, len(section.action_names))
+        self._is_gripper = np.array([name in spec.hand_names for name in section.joint_names], bool)
 
     @staticmethod
     def load(
@@ -96,7 +97,9 @@ class BundlePolicy:
     def _chunk(self, outputs: Outputs, stamp_ns: int, stages_ms: dict[str, float]) -> Chunk:
         section = self.section
         values = outputs.action.astype(np.float64) * self._action_std + self._action_mean
-        loco = values[:, -4:].copy()
+        loco, positions = values[:, -4:].copy(), values[:, :-4]
+        # A regression to 0 or 1 overshoots half of the time; that is "shut" or "open", not a fault for the driver to note.
+        positions[:, self._is_gripper] = np.clip(positions[:, self._is_gripper], 0.0, 1.0)
         if section.flag_classes:
             if outputs.flags is None or outputs.flags.shape != (self._shape[0], 3, 3):
                 raise PolicyError("the network gave no flags of shape [T, 3, 3]")
@@ -107,7 +110,7 @@ class BundlePolicy:
             )
         return Chunk(
             joint_names=section.joint_names,
-            positions=values[:, :-4],
+            positions=positions,
             step_s=section.chunk_step_s,
             loco=loco,
             mode=LocoMode.FLAGS if section.uses_flags else LocoMode.VELOCITY,
