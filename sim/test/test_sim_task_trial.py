@@ -70,7 +70,7 @@ def test_a_correction_is_recorded_from_where_the_operator_takes_over(tmp_path):
     with AnyReader([result.bag], default_typestore=typestore()) as reader:
         topics = {connection.topic for connection, _, _ in reader.messages()}
         lasts_s = reader.duration / 1e9
-    assert "/wbvla/teleop_arm_target" in topics and not any("/vla_" in topic for topic in topics)
+    assert "/wbvla/teleop/arm_target" in topics and not any("/vla/" in topic for topic in topics)
     assert lasts_s < result.verdict.time_s + AFTER_S - 0.5
 
 
