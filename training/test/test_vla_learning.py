@@ -104,6 +104,24 @@ def test_another_run_is_not_gone_on_with(examples, tmp_path):
     other = trainer_of(begin(examples), examples, tmp_path, replace(SCHEDULE, steps=1, lr=1e-4))
     with pytest.raises(VlaError, match="lr differ"):
         other.resume()
+    # What an older version did not note down cannot be compared.
+    state = json.loads((tmp_path / "state.json").read_text())
+    del state["run"]["lr"]
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    assert other.resume()
+
+
+def test_a_gradient_that_is_not_finite_ends_the_run_and_leaves_what_was_saved(examples, tmp_path):
+    vla = begin(examples)
+    trainer_of(vla, examples, tmp_path, replace(SCHEDULE, steps=4, save_every=1)).run(until=1)
+    broken = trainer_of(vla, examples, tmp_path, replace(SCHEDULE, steps=4, save_every=1))
+    assert broken.resume()
+    losses = broken._losses
+    broken._losses = lambda module, batch: {"total": losses(module, batch)["total"] * float("nan")}
+    with pytest.raises(VlaError, match="step 2: the gradient is not finite"):
+        broken.run()
+    assert json.loads((tmp_path / "state.json").read_text())["step"] == 1
+    assert all(torch.isfinite(p).all() for p in vla.model.parameters())
 
 
 def test_frozen_backbone_trains_the_decoder_only_and_lora_merges_into_plain_weights(examples, tmp_path):
@@ -225,6 +243,16 @@ def test_pictures_vary_but_named_colours_stay_apart():
         direction = varied / np.linalg.norm(varied, axis=1, keepdims=True)
         nearest = (direction @ (others / np.linalg.norm(others, axis=1, keepdims=True)).T).argmax(axis=1)
         assert (others[nearest] == colour).all()
+
+
+def test_blur_takes_fine_detail_and_leaves_what_is_large():
+    only_blur = Augmentation(shift_px=0, brightness=0.0, contrast=0.0, tint=0.0, noise=0.0, blur=1.0)
+    fine, coarse = np.zeros((16, 8, 8, 3), np.uint8), np.zeros((16, 8, 8, 3), np.uint8)
+    fine[:, ::2], coarse[:, :4] = 200, 200
+    varied = augment(fine, only_blur, np.random.default_rng(0)).astype(float)
+    assert varied[:, 2:6].std(axis=(1, 2, 3)).min() < 30 and abs(varied[:, 2:6].mean() - 100) < 1
+    kept = augment(coarse, only_blur, np.random.default_rng(0))
+    assert (kept[:, 0] == 200).all() and (kept[:, -1] == 0).all()
 
 
 def test_mirror_image_of_a_demonstration_is_the_mirrored_robots():

@@ -23,7 +23,8 @@ FLAG_TO_CLASS = 1
 class Augmentation:
     """Of pictures, in training. ``shift_px``: moved by up to this (small: where things are is what is learned);
     ``brightness``, ``contrast``: factors 1 +- this; ``tint``: of each colour channel, too little to confuse named
-    colours; ``noise``: of 0..1; ``mirror``: share of the examples whose sentence names a side shown with left and right
+    colours; ``noise``: of 0..1; ``blur``: share, up to this, of the mean over neighbouring pixels that is mixed in, as
+    lenses and the codecs of camera and dataset do; ``mirror``: share of the examples whose sentence names a side shown with left and right
     exchanged (they have no codes then), ``mirror_shift_px`` because the camera is not quite in the middle. Noise on
     states is the decoder's."""
 
@@ -32,6 +33,7 @@ class Augmentation:
     contrast: float = 0.15
     tint: float = 0.05
     noise: float = 0.02
+    blur: float = 0.7
     mirror: float = 0.5
     mirror_shift_px: int = 1
 
@@ -139,6 +141,9 @@ def augment(pictures: np.ndarray, cfg: Augmentation, rng: np.random.Generator) -
     tint = rng.uniform(1 - cfg.tint, 1 + cfg.tint, (count, 1, 1, 3)).astype(np.float32)
     middle = values.mean(axis=(1, 2, 3), keepdims=True)
     values = ((values - middle) * contrast + middle) * (brightness * tint)
+    if cfg.blur > 0.0:
+        share = rng.uniform(0.0, cfg.blur, size).astype(np.float32)
+        values += share * (_smooth(_smooth(values, 1), 2) - values)
     if cfg.noise > 0.0:
         level = rng.uniform(0.0, cfg.noise, size).astype(np.float32)
         values += level * 255.0 * rng.standard_normal(values.shape, np.float32)
@@ -147,3 +152,13 @@ def augment(pictures: np.ndarray, cfg: Augmentation, rng: np.random.Generator) -
         begins = rng.integers(0, 2 * cfg.shift_px + 1, (count, 2))
         values = np.stack([padded[i, y : y + height, x : x + width] for i, (y, x) in enumerate(begins)])
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def _smooth(values: np.ndarray, axis: int) -> np.ndarray:
+    """Weighted 1 : 2 : 1 with both neighbours along ``axis``; edges count as their own neighbours."""
+    inner = [(0, 0)] * values.ndim
+    inner[axis] = (1, 1)
+    padded = np.pad(values, inner, mode="edge")
+    size = values.shape[axis]
+    before, after = (padded.take(range(i, i + size), axis=axis) for i in (0, 2))
+    return 0.25 * (before + after) + 0.5 * values
