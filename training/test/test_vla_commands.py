@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,30 @@ def test_stopped_run_keeps_its_model_and_goes_on(root, tmp_path, monkeypatch):
     assert json.loads((tmp_path / "run" / "state.json").read_text())["step"] == 3
 
 
+def test_only_the_first_process_writes_the_model(root, tmp_path, monkeypatch):
+    class Second(finetune.Trainer):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self.rank = 1
+
+    monkeypatch.setattr(finetune, "Trainer", Second)
+    assert tune(root, tmp_path / "run") == 0
+    assert not list((tmp_path / "run").glob("*.safetensors")) and (tmp_path / "run" / "cache").is_dir()
+
+
+def test_adapters_of_another_rank_are_another_run(root, tmp_path, capsys):
+    assert tune(root, tmp_path / "run", "--mode", "lora", "--rank", "2") == 0
+    assert tune(root, tmp_path / "run", "--mode", "lora", "--rank", "4") == 2
+    assert "lora differ" in capsys.readouterr().err
+
+
+def test_flags_are_not_learned_as_velocities(root, tmp_path, capsys):
+    config = toy_config(decoder=replace(toy_config().decoder, flags=False))
+    config.save(tmp_path)
+    assert tune(root, tmp_path / "run", "--config", str(tmp_path / "config.json")) == 2
+    assert "action has no v_x" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
@@ -79,6 +104,7 @@ def test_stopped_run_keeps_its_model_and_goes_on(root, tmp_path, monkeypatch):
         (["--episodes", "50"], "only"),
         (["--config", "huge"], "no configuration 'huge'"),
         (["--lam-loco", "nowhere"], "nowhere"),
+        (["--pictures-share", "1.5"], "--pictures-share 1.5: must be within 0..1"),
     ],
 )
 def test_wrong_call_ends_with_one_sentence(root, tmp_path, capsys, arguments, word):

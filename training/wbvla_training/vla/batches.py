@@ -24,9 +24,9 @@ class Augmentation:
     """Of pictures, in training. ``shift_px``: moved by up to this (small: where things are is what is learned);
     ``brightness``, ``contrast``: factors 1 +- this; ``tint``: of each colour channel, too little to confuse named
     colours; ``noise``: of 0..1; ``blur``: share, up to this, of the mean over neighbouring pixels that is mixed in, as
-    lenses and the codecs of camera and dataset do; ``mirror``: share of the examples whose sentence names a side shown with left and right
-    exchanged (they have no codes then), ``mirror_shift_px`` because the camera is not quite in the middle. Noise on
-    states is the decoder's."""
+    lenses and the codecs of camera and dataset do; ``mirror``: share of the examples whose sentence names a side shown
+    with left and right exchanged (they have no codes then), ``mirror_shift_px`` because the camera is not quite in the
+    middle. Noise on states is the decoder's."""
 
     shift_px: int = 1
     brightness: float = 0.2

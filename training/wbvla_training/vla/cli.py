@@ -24,7 +24,7 @@ class Run:
     steps: int = 0
     """Optimiser steps; tiny: 3000, paper: 20000 to pretrain, 10000 to fine-tune."""
     batch: int = 0
-    """Examples a step and process; tiny: 64, paper: 128 to pretrain and 8 to fine-tune on each of eight GPUs."""
+    """Examples a part of a step and process; tiny: 64, paper: 128 to pretrain, 8 to fine-tune on each of eight GPUs."""
     accumulate: int = 1
     """Parts of a step whose gradients are summed up before it."""
     lr: float = 0.0
@@ -223,7 +223,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return handlers[type(command)](command, Console(stderr=True))
     except KeyboardInterrupt:
-        print("\nstopped and saved; the same command goes on", file=sys.stderr)
+        trains = isinstance(command, Pretrain | Finetune)
+        print("\nstopped and saved; the same command goes on" if trains else "\nstopped", file=sys.stderr)
         return 130
     except (VlaError, DataError, NoOpenGLError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -10,12 +10,14 @@ from typing import Protocol
 import numpy as np
 from wbvla_core.vla_input import shrink_picture
 
+from wbvla_training.data.dataset_index import DatasetIndex
 from wbvla_training.data.errors import DataError
 from wbvla_training.data.reader import ACTION, STATE, EpisodeReader
 
 from .configuration import VlaConfig
 from .errors import VlaError
 from .examples import Examples, Piece, Shape, cached, write_examples
+from .processing import ProcessorFile
 
 FLAG_NAMES = ("s_x", "s_y", "s_yaw")
 CAMERA = "observation.images.head_cam"
@@ -93,6 +95,20 @@ def _stride(dataset: Path, config: VlaConfig, fps: int) -> int:
 def demo_cache(cache: Path, dataset: Path) -> Path:
     """Where under ``cache`` the examples of a dataset lie."""
     return cache / f"demos_{hashlib.sha256(str(dataset.resolve()).encode()).hexdigest()[:12]}"
+
+
+def check_names(dataset: Path, about: ProcessorFile) -> None:
+    """Raises VlaError when states or actions of ``dataset`` are not those of the model, by name and order."""
+    index = DatasetIndex.open(dataset)
+    for feature, wanted in ((STATE, about.state_names), (ACTION, about.action_names)):
+        names = tuple(index.names(feature))
+        if names == wanted:
+            continue
+        lacks = [name for name in wanted if name not in names]
+        what = f"no {lacks[0]}" if lacks else "more values or another order"
+        raise VlaError(
+            f"{dataset}: {feature} has {what}; the model was made for {len(wanted)} values that end with {wanted[-4:]}"
+        )
 
 
 def check_labellers(config: VlaConfig, labellers: dict[str, Labeller]) -> dict[str, Labeller]:

@@ -3,3 +3,9 @@
 
 class VlaError(ValueError):
     """A checkpoint, dataset or option cannot be used; says which, why and what to do."""
+
+
+def check_share(option: str, value: float) -> None:
+    """Raises VlaError when a share is not within 0..1."""
+    if not 0.0 <= value <= 1.0:
+        raise VlaError(f"{option} {value:g}: must be within 0..1")

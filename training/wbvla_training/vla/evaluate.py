@@ -9,7 +9,7 @@ import torch
 from wbvla_core.robot_spec import RobotSpec
 
 from .batches import Batches, Part
-from .demos import Labeller, check_labellers, demo_cache, demo_examples
+from .demos import Labeller, check_labellers, check_names, demo_cache, demo_examples
 from .errors import VlaError
 from .examples import Examples
 from .files import Vla
@@ -30,6 +30,7 @@ def evaluate(
 ) -> dict:
     """Figures on the held-out episodes of ``dataset``; with ``held_out`` 1.0 on all of them. Raises VlaError."""
     check_labellers(vla.config, labellers)
+    check_names(dataset, vla.processor.about)
     examples = demo_examples(dataset, vla.config, demo_cache(cache, dataset), labellers, pause_s)
     if held_out >= 1.0:
         learned, kept = [], sorted(int(n) for n in np.unique(examples.episode))

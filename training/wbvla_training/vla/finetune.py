@@ -8,22 +8,23 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.console import Console
+from wbvla_core.typed_json import to_json
 from wbvla_core.vla_bundle import StatisticsSection
 
 from wbvla_training.data.reader import split_episodes
 
 from .batches import Augmentation, Batches, Part
 from .configuration import preset
-from .demos import Labeller, check_labellers, demo_cache, demo_examples
-from .errors import VlaError
+from .demos import Labeller, check_labellers, check_names, demo_cache, demo_examples
+from .errors import VlaError, check_share
 from .examples import Examples
 from .files import Vla, load_vla, new_vla, save_vla
 from .grounding import grounding_examples
 from .lora import LoraOptions, merged, with_lora
 from .losses import LossWeights, class_weights
-from .pretrain import all_rows, code_losses
+from .pretrain import all_rows, code_losses, sayer
 from .processing import statistics_of
-from .trainer import Schedule, Trainer, run_about
+from .trainer import Schedule, Trainer, leader_first, run_about
 
 MODES = ("all", "frozen", "lora")
 SPLIT_SEED = 0
@@ -53,6 +54,10 @@ class FinetuneOptions:
     augmentation: Augmentation = field(default_factory=Augmentation)
     lora: LoraOptions = field(default_factory=LoraOptions)
 
+    def __post_init__(self) -> None:
+        check_share("--pictures-share", self.pictures_share)
+        check_share("--held-out", self.held_out)
+
 
 def finetune(
     options: FinetuneOptions,
@@ -63,11 +68,7 @@ def finetune(
     """Train, or go on with what lies in ``out``; leaves the model there. Returns the last losses. Raises VlaError."""
     if options.mode not in MODES:
         raise VlaError(f"mode '{options.mode}' is unknown; choose {', '.join(MODES)}")
-
-    def say(text: str) -> None:
-        if console is not None:
-            console.print(text, highlight=False)
-
+    say = sayer(console)
     vla = (
         load_vla(options.start)
         if options.start is not None
@@ -77,25 +78,28 @@ def finetune(
     cache = options.cache or options.out / "cache"
     found = []
     episodes: dict[str, list[int]] = {}
-    for dataset in options.datasets:
-        examples = demo_examples(
-            dataset, vla.config, demo_cache(cache, dataset), labellers, options.pause_s, say
-        )
-        learned, _ = split(examples, options.held_out, options.episodes)
-        episodes[str(dataset)] = sorted(learned)
-        found.append((examples, examples.where(learned)))
+    with leader_first(schedule.device):
+        for dataset in options.datasets:
+            check_names(dataset, vla.processor.about)
+            place = demo_cache(cache, dataset)
+            examples = demo_examples(dataset, vla.config, place, labellers, options.pause_s, say)
+            learned, _ = split(examples, options.held_out, options.episodes)
+            episodes[str(dataset)] = sorted(learned)
+            found.append((examples, examples.where(learned)))
+        pictures = None
+        if options.pictures:
+            pictures = grounding_examples(vla.config, cache / "grounding", options.pictures, say=say)
     vla = with_statistics(vla, found, {n: labeller.codebook_hash for n, labeller in labellers.items()})
     count = sum(len(rows) for _, rows in found)
-    share = 1.0 - (options.pictures_share if options.pictures else 0.0)
+    share = 1.0 - (0.0 if pictures is None else options.pictures_share)
     parts = [Part(examples, rows, share * len(rows) / count) for examples, rows in found]
-    if options.pictures:
-        pictures = grounding_examples(vla.config, cache / "grounding", options.pictures, say=say)
+    if pictures is not None:
         parts.append(Part(pictures, all_rows(pictures), options.pictures_share))
     batches = Batches(parts, vla.processor, schedule.batch, schedule.seed, options.augmentation)
     classes = None
     if vla.config.decoder.flags:
         flags = torch.from_numpy(np.rint(_actions(found)[..., -4:-1]) + 1)
-        classes = class_weights(flags).to(schedule.device)
+        classes = class_weights(flags)
     module: torch.nn.Module = vla.model
     if options.mode == "lora":
         module = with_lora(vla.model, options.lora)
@@ -103,7 +107,10 @@ def finetune(
         freeze(vla.model)
     about = run_about(schedule, what="finetune", mode=options.mode, config=vla.config.name, start=str(options.start or ""),
                       sources=[part.examples.source for part in parts], episodes=episodes,
-                      augmentation=asdict(options.augmentation), weights=asdict(options.weights))  # fmt: skip
+                      augmentation=asdict(options.augmentation), weights=asdict(options.weights),
+                      shares=[part.share for part in parts], model=to_json(vla.config),
+                      lora=asdict(options.lora) if options.mode == "lora" else None,
+                      tokenizer=vla.processor.about.tokenizer_hash)  # fmt: skip
     trainer = Trainer(
         module, batches.draw, code_losses(options.weights, classes), schedule, options.out, about
     )
@@ -114,8 +121,9 @@ def finetune(
         return trainer.run(console)
     finally:
         # Of a run that was stopped the model so far is of use too.
-        weights = trainer.averaged()
-        save_vla(options.out, vla, merged(module, weights) if options.mode == "lora" else weights)
+        if trainer.rank == 0:
+            weights = trainer.averaged()
+            save_vla(options.out, vla, merged(module, weights) if options.mode == "lora" else weights)
 
 
 def split(examples: Examples, held_out: float, episodes: int = 0) -> tuple[list[int], list[int]]:

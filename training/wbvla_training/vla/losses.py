@@ -65,7 +65,7 @@ def losses(
             _cross_entropy(
                 decoded.flags[:, :, axis].float().flatten(0, 1),
                 batch.flags[..., axis].reshape(-1),
-                None if classes is None else classes[axis],
+                None if classes is None else classes[axis].to(batch.flags.device),
             )
             for axis in range(3)
         ]

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from wbvla_core.typed_json import to_json
 
 from .batches import Augmentation, Batches, Part
 from .configuration import preset
-from .demos import Labeller
-from .errors import VlaError
+from .demos import Labeller, check_labellers
+from .errors import VlaError, check_share
 from .examples import Examples
 from .files import Vla, load_vla, new_vla, save_vla
 from .grounding import grounding_examples
 from .losses import LossWeights, losses, total
-from .trainer import Schedule, Trainer, run_about
+from .trainer import Schedule, Trainer, leader_first, run_about
 from .video_examples import GENERIC, video_examples
 
 
@@ -37,6 +38,9 @@ class PretrainOptions:
     weights: LossWeights = field(default_factory=LossWeights)
     augmentation: Augmentation = field(default_factory=Augmentation)
 
+    def __post_init__(self) -> None:
+        check_share("--pictures-share", self.pictures_share)
+
 
 def pretrain(
     options: PretrainOptions,
@@ -45,29 +49,23 @@ def pretrain(
     console: Console | None = None,
 ) -> dict[str, float]:
     """Train, or go on with what lies in ``out``; leaves the model there. Returns the last losses. Raises VlaError."""
-    say = _say(console)
+    say = sayer(console)
     vla = _begin(options, schedule, labellers)
     cache = options.cache or options.out / "cache"
-    parts = []
-    for number, (folder, sentence) in enumerate(options.videos):
-        examples = video_examples(
-            folder,
-            vla.config,
-            cache / f"video{number}_{folder.name}",
-            labellers,
-            sentence or GENERIC,
-            say=say,
-        )
-        parts.append(
-            (examples, (1.0 - options.pictures_share if options.pictures else 1.0) / len(options.videos))
-        )
-    if options.pictures:
-        examples = grounding_examples(vla.config, cache / "grounding", options.pictures, say=say)
-        parts.append((examples, options.pictures_share if options.videos else 1.0))
-    if not parts:
+    if not options.videos and not options.pictures:
         raise VlaError("nothing to pretrain on: give --videos, or --pictures, or both")
-    rows = [Part(examples, np.arange(len(examples)), share) for examples, share in parts]
-    batches = Batches(rows, vla.processor, schedule.batch, schedule.seed, options.augmentation)
+    pictures_share = options.pictures_share if options.videos else 1.0
+    video_share = 1.0 - pictures_share if options.pictures else 1.0
+    parts = []
+    with leader_first(schedule.device):
+        for number, (folder, sentence) in enumerate(options.videos):
+            place = cache / f"video{number}_{folder.name}"
+            examples = video_examples(folder, vla.config, place, labellers, sentence or GENERIC, say=say)
+            parts.append(Part(examples, all_rows(examples), video_share / len(options.videos)))
+        if options.pictures:
+            examples = grounding_examples(vla.config, cache / "grounding", options.pictures, say=say)
+            parts.append(Part(examples, all_rows(examples), pictures_share))
+    batches = Batches(parts, vla.processor, schedule.batch, schedule.seed, options.augmentation)
     trainer = Trainer(
         vla.model,
         batches.draw,
@@ -75,8 +73,9 @@ def pretrain(
         schedule,
         options.out,
         run_about(schedule, what="pretrain", config=vla.config.name, start=str(options.start or ""),
-                  sources=[e.source for e, _ in parts], augmentation=asdict(options.augmentation),
-                  weights=asdict(options.weights)),
+                  sources=[part.examples.source for part in parts], augmentation=asdict(options.augmentation),
+                  weights=asdict(options.weights), shares=[part.share for part in parts], model=to_json(vla.config),
+                  tokenizer=vla.processor.about.tokenizer_hash),
     )  # fmt: skip
     resumed = trainer.resume()
     if resumed:
@@ -85,7 +84,8 @@ def pretrain(
         return trainer.run(console)
     finally:
         # Of a run that was stopped the model so far is of use too.
-        save_vla(options.out, vla, trainer.averaged())
+        if trainer.rank == 0:
+            save_vla(options.out, vla, trainer.averaged())
 
 
 def code_losses(weights: LossWeights, classes=None):
@@ -108,13 +108,12 @@ def _begin(options: PretrainOptions, schedule: Schedule, labellers: dict[str, La
         for name, source in options.sources.items():
             config = replace(config, **{name: replace(getattr(config, name), source=source)})
         vla = new_vla(config, schedule.seed)
-    from .demos import check_labellers
-
     check_labellers(vla.config, labellers)
     return replace(vla, config=vla.config.with_hashes(hashes))
 
 
-def _say(console: Console | None):
+def sayer(console: Console | None):
+    """What prints progress on ``console``, when there is one."""
     return (lambda text: None) if console is None else (lambda text: console.print(text, highlight=False))
 
 

@@ -12,7 +12,7 @@ import torch
 
 from .batches import Batches, Part
 from .decoders import ExecutionDecoder
-from .demos import Labeller, check_labellers, demo_cache, demo_examples
+from .demos import Labeller, check_labellers, check_names, demo_cache, demo_examples
 from .errors import VlaError
 from .evaluate import figures
 from .examples import Examples
@@ -54,6 +54,7 @@ def scaling(
     for name, folder in options.models.items():
         vla = load_vla(folder)
         check_labellers(vla.config, labellers)
+        check_names(options.dataset, vla.processor.about)
         examples = demo_examples(
             options.dataset, vla.config, demo_cache(cache, options.dataset), labellers, options.pause_s, say
         )

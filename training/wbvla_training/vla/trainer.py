@@ -8,8 +8,9 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -26,7 +27,7 @@ STATE_FILE, STATE_JSON, LOG_FILE = "state.safetensors", "state.json", "log.jsonl
 
 @dataclass(frozen=True)
 class Schedule:
-    """``steps`` optimiser steps of ``batch`` examples each (per process), in ``accumulate`` parts; learning rate by
+    """``steps`` optimiser steps of ``accumulate`` parts, each of ``batch`` examples on every process; learning rate by
     cosine from ``lr`` after ``warmup`` steps; ``ema``: share of the old average kept each step; ``amp``: bfloat16."""
 
     steps: int
@@ -91,11 +92,11 @@ class Trainer:
             state = load_file(self.out / about["file"])
         except (OSError, KeyError, json.JSONDecodeError, SafetensorError) as error:
             raise VlaError(f"{self.out}: the run cannot be resumed ({error}); choose another --out") from None
-        if about["run"] != self._about:
-            keys = [k for k in self._about if about["run"].get(k) != self._about[k]]
+        # What an older version did not note down cannot differ.
+        keys = [name for name, value in about["run"].items() if self._about.get(name) != value]
+        if keys:
             raise VlaError(
-                f"{self.out}: holds another run, {', '.join(keys) or 'an older one'} differ; give the same options, or "
-                "another --out"
+                f"{self.out}: holds another run, {', '.join(keys)} differ; give the same options, or another --out"
             )
         with torch.no_grad():
             for name, parameter in self._wanted.items():
@@ -196,6 +197,11 @@ class Trainer:
                 found[name] = found.get(name, 0.0) + float(value.detach()) / schedule.accumulate
         norm = torch.nn.utils.clip_grad_norm_(list(self._wanted.values()), schedule.clip)
         found["gradient"] = float(norm)
+        if not math.isfinite(found["gradient"]):
+            # A step with it would make every weight NaN; what was saved last is still good.
+            raise VlaError(
+                f"step {self.step + 1}: the gradient is not finite; give a smaller --lr or --no-amp with another --out"
+            )
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
         self.step += 1
@@ -231,6 +237,17 @@ class Trainer:
         self._stop = True
 
 
+@contextlib.contextmanager
+def leader_first(device: str) -> Iterator[None]:
+    """What is within, the first process does alone; the others then find it done."""
+    rank, world = _processes(device)
+    if rank > 0:
+        torch.distributed.barrier()
+    yield
+    if rank == 0 and world > 1:
+        torch.distributed.barrier()
+
+
 def run_about(schedule: Schedule, **more: object) -> dict:
     """What identifies a run: all of the schedule that changes its losses."""
     free = ("save_every", "log_every", "threads", "device")
@@ -248,7 +265,10 @@ def _processes(device: str) -> tuple[int, int]:
     if device == "cuda" and world > 1:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     if world > 1 and not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        # The others may wait for hours while the first one labels video.
+        torch.distributed.init_process_group(
+            "nccl" if device.startswith("cuda") else "gloo", timeout=timedelta(hours=12)
+        )
     return int(os.environ.get("RANK", "0")), world
 
 
