@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,10 @@ from transformers import Dinov2Config, Dinov2Model, Dinov2WithRegistersConfig, D
 from wbvla_core.vla_bundle import ImageSection
 from wbvla_core.vla_input import prepare_image
 from wbvla_sim.video.clip import write_video
-from wbvla_training.video.cache import open_cache
+from wbvla_training.video.cache import ClipEntry, open_cache
 from wbvla_training.vision.backbone import Dinov2Backbone, tiny_config
 from wbvla_training.vision.errors import VisionError
-from wbvla_training.vision.feature_cache import CachedFeatures
+from wbvla_training.vision.feature_cache import CachedFeatures, statistics
 from wbvla_training.vision.image import model_input, small_pictures, whole_picture
 from wbvla_training.vision.train_backbone import BackboneTraining, train_backbone
 
@@ -110,6 +111,28 @@ def test_training_lowers_the_error_and_resumes_exactly(tmp_path):
     train_backbone([cache], tmp_path / "stopped", tmp_path / "model", plan, resume=True)
     resumed = load_file(tmp_path / "stopped" / "checkpoint.safetensors")
     assert resumed.keys() == saved.keys() and all(torch.equal(resumed[name], saved[name]) for name in saved)
+
+
+def test_without_held_out_clips_there_are_no_figures_and_without_others_no_training(tmp_path):
+    (tmp_path / "videos").mkdir()
+    frames = np.random.default_rng(0).integers(0, 255, (6, 112, 112, 3), dtype=np.uint8)
+    write_video(tmp_path / "videos" / "a.mp4", frames)
+    cache = open_cache(tmp_path / "videos", whole_picture(112))
+    plan = BackboneTraining(steps=1, batch=2)
+    # A clip's name alone decides.
+    learned, kept = (replace(cache, clips=(ClipEntry(name, 0, 6),)) for name in ("clip_3.mp4", "clip_1.mp4"))
+    assert list(train_backbone([learned], tmp_path / "run", tmp_path / "model", plan)) == ["seconds"]
+    with pytest.raises(VisionError, match="every clip is held out"):
+        train_backbone([kept], tmp_path / "other", tmp_path / "model", plan)
+
+
+def test_statistics_of_a_short_and_a_long_folder_are_of_frames_from_everywhere():
+    class Numbers:
+        def rows(self, frames):
+            return torch.from_numpy(np.asarray(frames, np.float32))[:, None, None]
+
+    mean, _ = statistics([(Numbers(), np.arange(1000)), (Numbers(), np.arange(100))])
+    assert 0.5 * (400 + 49.5) < float(mean) < 0.5 * (600 + 49.5)
 
 
 def _stop_after(tmp_path, cache, plan, step):

@@ -81,12 +81,12 @@ def statistics(
     """Mean and standard deviation [D] of features over a sample of each source's frame numbers, each source
     weighing the same."""
     generator = np.random.default_rng(seed)
+    size = min(_SAMPLE, *(len(frames) for _, frames in sources))
     parts = []
     for features, frames in sources:
-        chosen = np.sort(generator.permutation(frames)[:_SAMPLE])
+        chosen = np.sort(generator.permutation(frames)[:size])
         parts.append(
             torch.cat([features.rows(chosen[i : i + _BATCH]).cpu() for i in range(0, len(chosen), _BATCH)])
         )
-    size = min(len(part) for part in parts)
-    flat = torch.cat([part[:size] for part in parts]).flatten(0, 1).double()
+    flat = torch.cat(parts).flatten(0, 1).double()
     return flat.mean(0).float(), flat.std(0).clamp(min=_LEAST_STD).float()

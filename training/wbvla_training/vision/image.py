@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from wbvla_core.vla_bundle import ImageSection
-from wbvla_core.vla_input import prepare_image
+from wbvla_core.vla_input import scale_pictures, shrink_picture
 
 from wbvla_training.vision.errors import VisionError
 
 IMAGE_FILE = "image.json"
 # Statistics of ImageNet, which every DINOv2 checkpoint was trained with.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_BYTES = (1.0 / 255.0,) * 3
 
 
 def whole_picture(size_px: int) -> ImageSection:
@@ -27,22 +26,18 @@ def whole_picture(size_px: int) -> ImageSection:
 def small_pictures(rgb: np.ndarray, image: ImageSection) -> np.ndarray:
     """Pictures uint8 [B, H, W, 3] cropped and resized as ``image`` says, still uint8 [B, height, width, 3].
 
-    :func:`model_input` of them equals the robot's ``prepare_image`` of the originals up to a float's rounding.
+    :func:`model_input` of them equals the robot's ``prepare_image`` of the originals.
     Raises wbvla_core.vla_input.InputError for anything but colour pictures of 8 bits.
     """
     whole = image.crop == (0.0, 0.0, 1.0, 1.0)
     if whole and rgb.dtype == np.uint8 and rgb.ndim == 4 and rgb.shape[1:] == (image.height, image.width, 3):
         return rgb
-    as_bytes = dataclasses.replace(image, mean=(0.0, 0.0, 0.0), std=_BYTES)
-    rows = [np.rint(prepare_image(picture, as_bytes)[0]).astype(np.uint8) for picture in rgb]
-    return np.stack(rows).transpose(0, 2, 3, 1)
+    return np.stack([shrink_picture(picture, image) for picture in rgb])
 
 
 def model_input(small: np.ndarray, image: ImageSection) -> torch.Tensor:
     """float32 [B, 3, height, width] of :func:`small_pictures`' result."""
-    mean, std = np.asarray(image.mean, np.float32), np.asarray(image.std, np.float32)
-    scaled = (small.astype(np.float32) / np.float32(255.0) - mean) / std
-    return torch.from_numpy(np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)))
+    return torch.from_numpy(scale_pictures(small, image))
 
 
 def save_image_section(image: ImageSection, folder: Path) -> None:

@@ -18,6 +18,7 @@ from transformers import Dinov2Model
 from wbvla_training.video.cache import VideoCache
 from wbvla_training.vision.backbone import Dinov2Backbone, tiny_config
 from wbvla_training.vision.checkpoint import load_checkpoint, save_checkpoint
+from wbvla_training.vision.errors import VisionError
 from wbvla_training.vision.image import model_input
 from wbvla_training.vision.masked import MaskedAutoencoder
 
@@ -50,9 +51,15 @@ def train_backbone(
     returns its figures.
 
     ``error_share`` is the held-out reconstruction error over the variance of held-out pixels, ``feature_variance``
-    the mean variance of held-out features over frames at one place (0 would be collapse). Raises VisionError when
-    there is no checkpoint to resume.
+    the mean variance of held-out features over frames at one place (0 would be collapse); without held-out clips there
+    are neither. Raises VisionError when there is no checkpoint to resume, or no clip to learn from.
     """
+    frames = [_frames(cache, held_out=False) for cache in caches]
+    if not any(map(len, frames)):
+        raise VisionError(
+            f"{', '.join(str(cache.folder) for cache in caches)}: every clip is held out (one in seven is, by its name); "
+            "give more clips"
+        )
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(training.seed)
     model = MaskedAutoencoder(Dinov2Model(tiny_config())).to(device)
@@ -61,7 +68,6 @@ def train_backbone(
     )
     settings = {**dataclasses.asdict(training), "videos": [cache.key for cache in caches]}
     begin = load_checkpoint(run, model, optimizer, settings)[0] if resume else 0
-    frames = [_frames(cache, held_out=False) for cache in caches]
     started = time.monotonic()
     with SummaryWriter(str(run)) as writer:
         for step in range(begin, training.steps):
@@ -132,6 +138,8 @@ def _figures(
 ) -> dict[str, float]:
     generator = np.random.default_rng(0)
     held = [_frames(cache, held_out=True) for cache in caches]
+    if not any(map(len, held)):
+        return {}
     pixels = _batch(caches, held, generator, 256).to(device)
     torch.manual_seed(0)
     errors = [float(model(part)) for part in pixels.split(64)]
