@@ -120,6 +120,12 @@ def test_an_error_between_two_steps_leaves_a_checkpoint(world, monkeypatch):
     assert (out / "checkpoint.safetensors").exists() and len(_losses(out)) == STEPS
 
 
+def test_a_gradient_that_is_not_finite_ends_the_training(world, tmp_path, capsys):
+    assert main(_arguments(world, tmp_path / "wild", "--learning-rate", "inf")) == 2
+    assert "step 2: the gradient is not finite" in capsys.readouterr().err
+    assert not (tmp_path / "wild" / "checkpoint.safetensors").exists()
+
+
 def test_a_batch_that_does_not_divide_is_refused(world, tmp_path, capsys):
     assert main(_arguments(world, tmp_path / "odd", "--accumulate", "3")) == 2
     assert "8 does not divide into 1 processes x 3 parts" in capsys.readouterr().err

@@ -25,7 +25,7 @@ CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 
 @dataclass(frozen=True)
 class Lam:
-    """A trained model with its processor. ``hash`` stands for codebook and encoder: codes of another hash mean
+    """A trained model with its processor. ``hash`` is of all its weights, codebook included: codes of another hash mean
     something else."""
 
     variant: str

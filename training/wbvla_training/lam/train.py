@@ -213,6 +213,12 @@ class Trainer:
                 sums[name] += float(getattr(out, name).detach()) / training.accumulate
         self.scaler.unscale_(self.optimizer)
         sums["gradient"] = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), training.clip))
+        # In float16 the scaler leaves such a step out; otherwise it would make every weight NaN.
+        if not self.scaler.is_enabled() and not math.isfinite(sums["gradient"]):
+            raise VisionError(
+                f"step {self.step + 1}: the gradient is not finite; go on with --resume from the last checkpoint, or give a "
+                "smaller --learning-rate"
+            )
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
