@@ -12,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from vla_training_samples import FakeLabeller, toy_config
+from wbvla_core.vla_bundle import ImageSection
 from wbvla_core.vla_input import prepare_image
 from wbvla_training.data.bench_dataset import Quiet
 from wbvla_training.data.convert import ConvertOptions, convert
@@ -103,6 +104,13 @@ def test_video_clips_become_frames_with_codes_and_a_sentence(tmp_path):
     assert 1 <= clips <= 8 and len(examples) == clips * (12 - 3)
     assert examples.sentences == ("go ahead",) and np.isnan(examples.action).all()
     assert (np.asarray(examples.codes[:, :2]) == -1).all()
+    # A latent action model that wants its pictures otherwise gets them so, from the video itself.
+    labeller.image = ImageSection((0.0, 0.5, 1.0, 1.0), 28, 28, config.image.mean, config.image.std)
+    sizes = []
+    label = labeller.label_sequence
+    labeller.label_sequence = lambda frames, rate: sizes.append(frames.shape) or label(frames, rate)
+    otherwise = video_examples(folder, config, tmp_path / "otherwise", {"loco": labeller}, "go ahead")
+    assert set(sizes) == {(12, 28, 28, 3)} and otherwise.pictures.shape == examples.pictures.shape
     longer = replace(config, decoder=replace(config.decoder, chunk=config.decoder.chunk + 2))
     again = video_examples(folder, longer, tmp_path / "cache", {"loco": labeller}, "go ahead")
     assert again.action.shape[1] == longer.decoder.chunk, "examples of another shape are made anew"

@@ -96,27 +96,28 @@ def figures(
 
 def _codes(vla: Vla, examples: Examples, rows: np.ndarray, learned: np.ndarray, device: str) -> dict:
     """Share of rightly foretold codes by codebook, and of the commonest code of each token; chance is 1 / codes."""
-    accuracy, majority, chance = {}, {}, {}
+    true: dict[str, np.ndarray] = {}
+    common: dict[str, list[int]] = {}
     begin = 0
     for name, book in vla.config.codebooks.items():
         columns = slice(begin, begin + book.tokens)
         begin += book.tokens
-        true = np.asarray(examples.codes[rows])[:, columns]
-        if (true < 0).any():
-            continue
-        common = [
-            int(np.bincount(column).argmax()) for column in np.asarray(examples.codes[learned])[:, columns].T
-        ]
-        batches = Batches([Part(examples, rows, 1.0)], vla.processor, ROWS, 0, None)
-        found = []
-        for start in range(0, len(rows), ROWS):
-            batch = batches.take(rows[start : start + ROWS]).to(device)
-            with torch.inference_mode():
-                reading = vla.model.choose(vla.model.features(batch.image), batch.tokens)
-            found.append(reading.logits[name].argmax(-1).cpu().numpy())
-        accuracy[name] = float((np.concatenate(found) == true).mean())
-        majority[name] = float((true == np.array(common)).mean())
-        chance[name] = 1.0 / book.codes
+        codes = np.asarray(examples.codes[rows])[:, columns]
+        if (codes >= 0).all():
+            true[name] = codes
+            known = np.asarray(examples.codes[learned])[:, columns].T
+            common[name] = [int(np.bincount(column).argmax()) for column in known]
+    found: dict[str, list[np.ndarray]] = {name: [] for name in true}
+    batches = Batches([Part(examples, rows, 1.0)], vla.processor, ROWS, 0, None)
+    for start in range(0, len(rows) if true else 0, ROWS):
+        batch = batches.take(rows[start : start + ROWS]).to(device)
+        with torch.inference_mode():
+            reading = vla.model.choose(vla.model.features(batch.image), batch.tokens)
+        for name in true:
+            found[name].append(reading.logits[name].argmax(-1).cpu().numpy())
+    accuracy = {name: float((np.concatenate(found[name]) == true[name]).mean()) for name in true}
+    majority = {name: float((true[name] == np.array(common[name])).mean()) for name in true}
+    chance = {name: 1.0 / vla.config.codebooks[name].codes for name in true}
     return {"code_accuracy": accuracy, "majority_accuracy": majority, "chance_accuracy": chance}
 
 

@@ -7,6 +7,7 @@ import subprocess
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -56,15 +57,9 @@ def export(vla: Vla, folder: Path, name: str, with_weights: bool = True) -> Expo
         for parameter in model.parameters():
             parameter.copy_(parameter.half().float())
     files = {FILES[stage]: content for stage, content in _networks(model, vla).items()}
-    part = folder.with_name(folder.name + ".tokenizer")
-    part.mkdir(parents=True, exist_ok=True)
-    try:
-        vla.processor.save(part)
-        files[TOKENIZER_FILE] = (part / TOKENIZER_FILE).read_bytes()
-    finally:
-        for file in part.iterdir():
-            file.unlink()
-        part.rmdir()
+    with TemporaryDirectory() as part:
+        vla.processor.save(Path(part))
+        files[TOKENIZER_FILE] = (Path(part) / TOKENIZER_FILE).read_bytes()
     if with_weights:
         files[WEIGHTS] = to_safetensors(
             {n: p.detach().half().contiguous() for n, p in model.named_parameters()}

@@ -13,7 +13,8 @@ WORDS_FILE = Path(__file__).parent / "data" / "words.txt"
 
 
 def known_sentences() -> list[str]:
-    """Sentences of the project's own tasks, scripts and motion clips, all variants of each."""
+    """Sentences of reach_table, all variants. The other tasks' words are in the list or made of pieces; one more sentence
+    here would give every new model another vocabulary."""
     from wbvla_sim.scene_parts import BALL_COLOURS
     from wbvla_sim.tasks.reach_table import HANDS, sentence_of
 

@@ -39,6 +39,10 @@ def video_examples(
         )
     try:
         frames = open_cache(videos, config.image)
+        # Each latent action model sees its pictures as it was trained to.
+        seen = {
+            name: open_cache(videos, getattr(lam, "image", config.image)) for name, lam in labellers.items()
+        }
     except VisionError as error:
         raise VlaError(str(error)) from None
     source = {
@@ -49,12 +53,18 @@ def video_examples(
     found = cached(folder, source, shape)
     if found is not None:
         return found
-    return write_examples(folder, shape, _pieces(frames, config, labellers, sentence, say), source)
+    return write_examples(folder, shape, _pieces(frames, seen, config, labellers, sentence, say), source)
 
 
 def _pieces(
-    frames: VideoCache, config: VlaConfig, labellers: dict[str, Labeller], sentence: str, say: Callable
+    frames: VideoCache,
+    seen: dict[str, VideoCache],
+    config: VlaConfig,
+    labellers: dict[str, Labeller],
+    sentence: str,
+    say: Callable,
 ) -> Iterator[Piece]:
+    """``seen``: the same frames as each labeller takes them."""
     clips = [clip for clip in frames.clips if not clip.held_out]
     gap = max(round(labeller.gap_s * frames.rate_hz) for labeller in labellers.values())
     for number, clip in enumerate(clips):
@@ -62,15 +72,14 @@ def _pieces(
         count = clip.count - gap
         if count < 1:
             continue
-        pictures = np.asarray(frames.frames[clip.begin : clip.begin + clip.count])
+        rows = slice(clip.begin, clip.begin + clip.count)
         codes = np.full((count, config.code_tokens), -1, np.int16)
         begin = 0
         for name, book in config.codebooks.items():
             if name in labellers:
-                codes[:, begin : begin + book.tokens] = labellers[name].label_sequence(
-                    pictures, frames.rate_hz
-                )[:count]
+                found = labellers[name].label_sequence(np.asarray(seen[name].frames[rows]), frames.rate_hz)
+                codes[:, begin : begin + book.tokens] = found[:count]
             begin += book.tokens
-        yield Piece(pictures[:count], sentence, number, codes=codes)
+        yield Piece(np.asarray(frames.frames[rows])[:count], sentence, number, codes=codes)
         if number % 20 == 19:
             say(f"clip {number + 1} of {len(clips)}")
