@@ -37,7 +37,7 @@ class Pipeline:
     scale: Literal["tiny", "smoke"] = "tiny"
     """How much of everything; smoke only shows that the chain holds."""
     tasks: tuple[str, ...] = ("reach_table", "box_loading", "cart_pushing")
-    """What to learn. box_loading and cart_pushing are learned by one model."""
+    """What to learn; one model learns them all."""
     rows: tuple[str, ...] = ()
     """More rows of the table: no_lam, blind, swapped, few; or all."""
     shared: bool = False
@@ -97,6 +97,8 @@ def _plan(steps: tuple[Step, ...], call: Pipeline) -> Plan:
 def _paper(call: Pipeline, console: Console) -> int:
     from .plan import Cluster, plan_text
 
+    if call.gpus < 1:
+        raise ChainError(f"--gpus {call.gpus}: expected 1 or more")
     console.print(plan_text(Cluster(call.gpus, call.gpu_gb)), highlight=False, markup=False)
     return 0
 

@@ -19,7 +19,7 @@ def film_strips(films: Path, out: Path) -> dict[str, list[Path]]:
     """One picture a task, a row for each of at most MOST films, failed trials first; paths by task. ``films`` holds a
     folder for each task with its MP4 files and, when told with ``--json trials.json``, what came of each.
 
-    Raises ResultsError for a film that cannot be read."""
+    Raises ResultsError for a film or an account that cannot be read."""
     found: dict[str, list[Path]] = {}
     for folder in sorted(path for path in films.glob("*") if path.is_dir()):
         files = sorted(folder.glob("*.mp4"))
@@ -73,8 +73,13 @@ def _row(film: Path, label: str) -> np.ndarray:
 def _outcomes(file: Path) -> dict[int, tuple[str, str]]:
     if not file.exists():
         return {}
-    episodes = json.loads(file.read_text(encoding="utf-8"))["episodes"]
-    return {int(e["seed"]): (str(e["outcome"]), str(e["reason"])) for e in episodes}
+    try:
+        episodes = json.loads(file.read_text(encoding="utf-8"))["episodes"]
+        return {int(e["seed"]): (str(e["outcome"]), str(e["reason"])) for e in episodes}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResultsError(
+            f"{file}: is not an account of trials ({error!r}); film the trials again"
+        ) from None
 
 
 def _seed(film: Path) -> int:
