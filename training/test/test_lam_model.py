@@ -73,6 +73,17 @@ def test_a_dead_code_is_restarted_among_the_latents():
     assert float(quantizer.codebook.abs().max()) < 10.0
 
 
+def test_latents_that_overflow_do_not_spoil_the_codebook():
+    torch.manual_seed(0)
+    quantizer = Quantizer(4, 2, 0.9, 5).train()
+    latents = torch.randn(16, 2)
+    quantizer(latents)
+    before = {name: value.clone() for name, value in quantizer.state_dict().items()}
+    latents[3, 1] = float("inf")
+    quantizer(latents)
+    assert all(torch.equal(value, before[name]) for name, value in quantizer.state_dict().items())
+
+
 def test_codes_come_to_explain_what_changed():
     torch.manual_seed(0)
     model = LatentActionModel(SMALL)

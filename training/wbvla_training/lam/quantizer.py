@@ -64,6 +64,9 @@ class Quantizer(nn.Module):
         if dist.is_initialized():
             dist.all_reduce(counts)
             dist.all_reduce(sums)
+        if not bool(torch.isfinite(sums).all()):
+            # An overflow of 16 bits, whose step the scaler leaves out, must not stay in the averages for ever.
+            return
         self.counts.lerp_(counts, 1.0 - self.decay)
         self.sums.lerp_(sums, 1.0 - self.decay)
         self.unused_steps.add_(1.0).masked_fill_(counts > 0, 0.0)
