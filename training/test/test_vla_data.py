@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import av
+import mujoco
 import numpy as np
 import pytest
 
@@ -22,6 +23,7 @@ from wbvla_training.vla.configuration import tiny
 from wbvla_training.vla.demos import CAMERA, check_labellers, demo_examples
 from wbvla_training.vla.errors import VlaError
 from wbvla_training.vla.files import new_vla
+from wbvla_training.vla.grounding_views import in_picture
 from wbvla_training.vla.video_examples import video_examples
 
 
@@ -116,3 +118,18 @@ def test_video_clips_become_frames_with_codes_and_a_sentence(tmp_path):
     assert again.action.shape[1] == longer.decoder.chunk, "examples of another shape are made anew"
     with pytest.raises(VlaError, match="--lam-mani or --lam-loco"):
         video_examples(folder, config, tmp_path / "other", {})
+
+
+def test_a_point_is_found_in_the_part_of_the_picture_that_the_model_sees():
+    model = mujoco.MjModel.from_xml_string(
+        '<mujoco><worldbody><camera name="head_cam" fovy="90"/></worldbody></mujoco>'
+    )
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    # Two metres before the camera, which looks along -z, 90 degrees show four metres down and four across.
+    point = np.array([1.0, -0.5, -2.0])
+    assert in_picture(model, data, point, 1.0) == pytest.approx((0.25, 0.125))
+    assert in_picture(model, data, point, 1.0, (0.5, 0.0, 1.0, 1.0)) == pytest.approx((0.0, 0.125))
+    assert in_picture(model, data, point, 1.0, (0.0, 0.5, 1.0, 1.0)) == pytest.approx((0.25, -0.25))
+    assert in_picture(model, data, point, 1.0, (0.0, 0.0, 0.5, 1.0)) is None
+    assert in_picture(model, data, -point, 1.0) is None

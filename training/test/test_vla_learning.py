@@ -193,6 +193,11 @@ def test_a_size_that_the_encoder_cannot_have_is_refused():
         new_vla(config)
 
 
+def test_encoders_that_see_other_patches_are_refused():
+    with pytest.raises(ValueError, match=r"dinov2\.patch 14 and siglip\.patch 28 must be equal"):
+        toy_config(siglip=replace(toy_config().siglip, patch=28))
+
+
 def test_velocities_can_be_decoded_instead_of_flags(examples):
     config = toy_config(decoder=replace(toy_config().decoder, flags=False))
     vla = new_vla(config)

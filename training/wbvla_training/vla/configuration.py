@@ -102,6 +102,11 @@ class VlaConfig:
         for name in ("dinov2", "siglip"):
             if self.image.width % getattr(self, name).patch:
                 raise ValueError(f"{name}: pictures of {self.image.width} px do not divide into patches")
+        if self.dinov2.patch != self.siglip.patch:
+            raise ValueError(
+                f"dinov2.patch {self.dinov2.patch} and siglip.patch {self.siglip.patch} must be equal: features of the same "
+                "patch are put side by side"
+            )
         if not self.codebooks:
             raise ValueError("codebooks must not be empty: the code tokens are what the decoder reads")
 

@@ -94,7 +94,8 @@ class _Stage:
         robot = target.turn.T @ (pelvis.xpos - target.place_m)
         relative = turn.T @ target.turn
         yaw = np.arctan2(relative[1, 0], relative[0, 0])
-        place = in_picture(self.model, self.data, target.point_m, self._aspect) or (np.nan, np.nan)
+        place = in_picture(self.model, self.data, target.point_m, self._aspect, self._image.crop)
+        place = place or (np.nan, np.nan)
         return np.array([*seen, -target.edge_m - robot[0], robot[1], yaw, *place], np.float32)
 
     def frame(self, body: str) -> tuple[np.ndarray, np.ndarray]:
@@ -172,16 +173,22 @@ def box_cart_views(
 
 
 def in_picture(
-    model: mujoco.MjModel, data: mujoco.MjData, point_m: np.ndarray, aspect: float
+    model: mujoco.MjModel,
+    data: mujoco.MjData,
+    point_m: np.ndarray,
+    aspect: float,
+    crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
 ) -> tuple[float, float] | None:
-    """Where the head camera shows a point of the world: right and down of the middle, as shares of the picture's width
-    and height; None outside of it."""
+    """Where the part ``crop`` (left, top, right, bottom, as shares) of the head camera's picture shows a point of the
+    world: right and down of its middle, as shares of its width and height; None outside of it."""
     camera = data.camera(CAMERA)
     seen = camera.xmat.reshape(3, 3).T @ (point_m - camera.xpos)
     half = np.tan(0.5 * np.radians(model.camera(CAMERA).fovy[0]))
     if seen[2] >= 0.0:
         return None
     right, down = 0.5 * seen[0] / (-seen[2] * half * aspect), -0.5 * seen[1] / (-seen[2] * half)
+    right = (right + 0.5 * (1.0 - crop[0] - crop[2])) / (crop[2] - crop[0])
+    down = (down + 0.5 * (1.0 - crop[1] - crop[3])) / (crop[3] - crop[1])
     return (float(right), float(down)) if max(abs(right), abs(down)) < 0.5 else None
 
 
