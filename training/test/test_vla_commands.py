@@ -51,6 +51,15 @@ def test_dataset_becomes_a_bundle_that_the_robot_takes(root, tmp_path, capsys):
     assert (
         figures["episodes"] == 1 and 0.0 <= figures["flag_accuracy"] <= 1.0 and figures["arm_error_rad"] > 0.0
     )
+    # Held out now, learned then, by this model or the one it started from: left out.
+    later = tmp_path / "later"
+    assert tune(root, later, "--held-out", "0.3", "--start", str(out)) == 0
+    (later / "state.json").write_text(
+        (later / "state.json").read_text().replace(str(root / "data"), "elsewhere")
+    )
+    assert cli.main(["eval", "--model", str(later), "--data", str(root / "data"), "--held-out", "0.7",
+                     "--json", str(tmp_path / "later.json")]) == 0  # fmt: skip
+    assert json.loads((tmp_path / "later.json").read_text())["episodes"] == 1
     assert cli.main(["export", "--model", str(out), "--out", str(tmp_path / "bundle")]) == 0
     assert "ONNX and torch differ" in capsys.readouterr().out
     policy = BundlePolicy.load(tmp_path / "bundle", SPEC, CONTRACT.hash)

@@ -118,7 +118,8 @@ class Finetune:
 
 @dataclass
 class Eval:
-    """Figures on episodes that were held out of training; closed loop: wbvla task eval --policy BUNDLE."""
+    """Figures on episodes that neither this model nor one it started from has learned; closed loop: wbvla task eval
+    --policy BUNDLE."""
 
     model: Path
     """Folder of a trained VLA."""
@@ -265,10 +266,14 @@ def _eval(a: Eval, console: Console) -> int:
 
     from .evaluate import evaluate
     from .files import load_vla
+    from .finetune import learned_before
 
     torch.set_num_threads(1)
     cache = a.cache or a.model / "cache"
-    result = evaluate(load_vla(a.model), a.data, cache, _labellers(a.lams), a.held_out, a.pause_s, a.device)
+    trained = learned_before(a.model, a.data)
+    result = evaluate(
+        load_vla(a.model), a.data, cache, _labellers(a.lams), a.held_out, a.pause_s, a.device, trained
+    )
     return _show(result, a.json)
 
 

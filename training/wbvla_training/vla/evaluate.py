@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,10 @@ def evaluate(
     held_out: float = 0.1,
     pause_s: float = 0.8,
     device: str = "cpu",
+    trained: Collection[int] = (),
 ) -> dict:
-    """Figures on the held-out episodes of ``dataset``; with ``held_out`` 1.0 on all of them. Raises VlaError."""
+    """Figures on the held-out episodes of ``dataset``; with ``held_out`` 1.0 on all of them. Those in ``trained``, which the
+    model has learned, are left out. Raises VlaError."""
     check_labellers(vla.config, labellers)
     check_names(dataset, vla.processor.about)
     examples = demo_examples(dataset, vla.config, demo_cache(cache, dataset), labellers, pause_s)
@@ -36,9 +39,10 @@ def evaluate(
         learned, kept = [], sorted(int(n) for n in np.unique(examples.episode))
     else:
         learned, kept = split(examples, held_out)
+    kept = [number for number in kept if number not in trained]
     rows = examples.where(kept)
     if len(rows) == 0:
-        raise VlaError(f"{dataset}: no episodes are held out; give --held-out")
+        raise VlaError(f"{dataset}: no episodes are held out that the model has not learned; give --held-out")
     known = examples.where(learned) if learned else rows
     return {
         "episodes": len(kept),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from .lora import LoraOptions, merged, with_lora
 from .losses import LossWeights, class_weights
 from .pretrain import all_rows, code_losses, sayer
 from .processing import statistics_of
-from .trainer import Schedule, Trainer, leader_first, run_about
+from .trainer import STATE_JSON, Schedule, Trainer, leader_first, run_about
 
 MODES = ("all", "frozen", "lora")
 SPLIT_SEED = 0
@@ -136,6 +137,26 @@ def split(examples: Examples, held_out: float, episodes: int = 0) -> tuple[list[
             raise VlaError(f"--episodes {episodes}: only {len(order)} are there to learn from")
         order = order[:episodes]
     return sorted(int(numbers[i]) for i in order), [int(numbers[i]) for i in kept]
+
+
+def learned_before(folder: Path, dataset: Path) -> set[int]:
+    """Episodes of ``dataset`` that the model in ``folder`` learned, or one that it started from, as far as the states of
+    their runs are still there: as a dataset grows, another share of it is held out. Raises VlaError."""
+    found: set[int] = set()
+    seen: set[Path] = set()
+    while folder not in seen and (folder / STATE_JSON).exists():
+        seen.add(folder)
+        try:
+            run = json.loads((folder / STATE_JSON).read_text(encoding="utf-8"))["run"]
+        except (OSError, ValueError, KeyError) as error:
+            raise VlaError(f"{folder / STATE_JSON}: what was learned cannot be read ({error!r})") from None
+        for name, numbers in run.get("episodes", {}).items():
+            if Path(name).resolve() == dataset.resolve():
+                found |= set(numbers)
+        if not run.get("start"):
+            break
+        folder = Path(run["start"])
+    return found
 
 
 def with_statistics(vla: Vla, demos: list[tuple[Examples, np.ndarray]], hashes: dict[str, str]) -> Vla:
