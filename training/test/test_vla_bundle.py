@@ -23,7 +23,7 @@ from wbvla_training.vla.configuration import CONFIG_FILE
 from wbvla_training.vla.errors import VlaError
 from wbvla_training.vla.export import TOLERANCE, export
 from wbvla_training.vla.files import WEIGHTS_FILE, load_vla, new_vla, save_vla
-from wbvla_training.vla.finetune import with_statistics
+from wbvla_training.vla.finetune import FinetuneOptions, with_statistics
 from wbvla_vla_node.bundle_policy import BundlePolicy
 from wbvla_vla_node.policy import Observation, PolicyError
 from wbvla_vla_node.torch_policy import load_torch_policy
@@ -209,3 +209,32 @@ def test_export_leaves_the_rounded_weights_in_both_forms(exported):
     weights = load_file(exported[1].bundle.path / "model.safetensors")
     assert all(tensor.dtype == torch.float16 for tensor in weights.values())
     assert exported[1].size < 20e6
+
+
+def test_training_goes_on_from_a_bundle_with_the_numbers_that_the_robot_runs(exported):
+    begun, run = load_vla(exported[1].bundle.path), load_vla(exported[0])
+    assert begun.config == run.config and begun.processor.about == run.processor.about
+    for (name, a), b in zip(begun.model.named_parameters(), run.model.parameters(), strict=True):
+        assert torch.equal(a, b.half().float()), name
+
+
+def test_a_bundle_without_weights_is_no_start(bundle):
+    change(bundle, lambda vla, _data: vla.update(weights="", model=""))
+    with pytest.raises(VlaError, match="no weights to start from"):
+        load_vla(bundle)
+    (bundle / "bundle.json").write_text("{}")
+    with pytest.raises(VlaError, match=r"bundle\.json"):
+        load_vla(bundle)
+
+
+def test_a_model_that_knows_demonstrations_keeps_the_scales_that_it_learned(exported, examples):
+    learned = load_vla(exported[0])
+    few = [(examples, np.arange(3))]
+    assert with_statistics(learned, few, {}).processor.about == learned.processor.about
+    assert with_statistics(new_vla(toy_config()), few, {}).processor.about.has_statistics
+
+
+@pytest.mark.parametrize("shares", [(1.0,), (1.0, 0.0), (1.0, 2.0, 3.0)])
+def test_shares_that_do_not_go_with_the_datasets_are_refused(tmp_path, shares):
+    with pytest.raises(VlaError, match="--shares"):
+        FinetuneOptions(datasets=(tmp_path / "a", tmp_path / "b"), out=tmp_path, shares=shares)

@@ -64,6 +64,11 @@ def test_dataset_becomes_a_bundle_that_the_robot_takes(root, tmp_path, capsys):
     assert "ONNX and torch differ" in capsys.readouterr().out
     policy = BundlePolicy.load(tmp_path / "bundle", SPEC, CONTRACT.hash)
     assert policy.name == "bundle bundle" and policy.section.chunk_length == 4
+    # And the bundle is where others begin, with what they add drawn more often.
+    more = ["--start", str(tmp_path / "bundle"), "--data", str(root / "data"), str(root / "data"), "--shares", "3", "1"]
+    assert tune(root, tmp_path / "more", *more) == 0
+    noted = json.loads((tmp_path / "more" / "state.json").read_text())["run"]
+    assert noted["start"] == str(tmp_path / "bundle") and noted["shares"] == [0.75, 0.25]
 
 
 def test_stopped_run_keeps_its_model_and_goes_on(root, tmp_path, monkeypatch):

@@ -62,7 +62,7 @@ class Pretrain:
     config: str = "tiny"
     """tiny, paper, or a JSON file."""
     start: Path | None = None
-    """Go on from this trained VLA."""
+    """Go on from this trained VLA, or bundle with weights."""
     videos: tuple[str, ...] = ()
     """Folders of video files, each as DIR or DIR=SENTENCE."""
     pictures: int = 0
@@ -93,7 +93,7 @@ class Finetune:
     out: Path
     """Folder of the run; the model is there when it is done."""
     start: Path | None = None
-    """Pretrained VLA; without it a new one."""
+    """Folder of a pretrained or fine-tuned VLA, or a bundle with weights (vla/x2, or a path); without it a new one."""
     config: str = "tiny"
     """Without --start: tiny, paper, or a JSON file."""
     mode: Literal["all", "frozen", "lora"] = "all"
@@ -101,7 +101,9 @@ class Finetune:
     held_out: float = 0.1
     """Share of the episodes kept for evaluation."""
     episodes: int = 0
-    """Use only so many of the others; 0: all."""
+    """Use only so many of the others of each dataset; 0: all."""
+    shares: tuple[float, ...] = ()
+    """How often each dataset is drawn, in relation to each other; default by their numbers of examples."""
     pause_s: float = 0.8
     """Cut out so much of the standing still after each walk."""
     pictures: int = 0
@@ -233,30 +235,34 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _pretrain(a: Pretrain, console: Console) -> int:
+    from .files import start_folder
     from .pretrain import PretrainOptions, pretrain
 
+    start = start_folder(a.start)
     sources = {"dinov2": a.dinov2, "siglip": a.siglip, "language": a.llama}
     options = PretrainOptions(
-        out=a.out, config=a.config, start=a.start, videos=tuple(_video(text) for text in a.videos), pictures=a.pictures,
+        out=a.out, config=a.config, start=start, videos=tuple(_video(text) for text in a.videos), pictures=a.pictures,
         pictures_share=a.pictures_share, cache=a.cache, sources={n: s for n, s in sources.items() if s},
     )  # fmt: skip
     last = pretrain(
-        options, _schedule(a.run, _large(a.config, a.start), tuning=False), _labellers(a.lams), console
+        options, _schedule(a.run, _large(a.config, start), tuning=False), _labellers(a.lams), console
     )
     return _said(a.out, last)
 
 
 def _finetune(a: Finetune, console: Console) -> int:
+    from .files import start_folder
     from .finetune import FinetuneOptions, finetune
     from .lora import LoraOptions
 
+    start = start_folder(a.start)
     options = FinetuneOptions(
-        datasets=a.data, out=a.out, start=a.start, config=a.config, mode=a.mode, held_out=a.held_out, episodes=a.episodes,
-        pause_s=a.pause_s, pictures=a.pictures, pictures_share=a.pictures_share, cache=a.cache,
-        lora=LoraOptions(rank=a.rank, alpha=max(1, a.rank // 2)),
+        datasets=a.data, out=a.out, start=start, config=a.config, mode=a.mode, held_out=a.held_out,
+        episodes=a.episodes, shares=a.shares, pause_s=a.pause_s, pictures=a.pictures, pictures_share=a.pictures_share,
+        cache=a.cache, lora=LoraOptions(rank=a.rank, alpha=max(1, a.rank // 2)),
     )  # fmt: skip
     last = finetune(
-        options, _schedule(a.run, _large(a.config, a.start), tuning=True), _labellers(a.lams), console
+        options, _schedule(a.run, _large(a.config, start), tuning=True), _labellers(a.lams), console
     )
     return _said(a.out, last)
 
@@ -343,9 +349,10 @@ def _show(figures: dict, path: Path | None) -> int:
 
 def _large(config: str, start: Path | None) -> bool:
     """Whether the model is of the paper's kind, by whose values it is then trained."""
-    from .configuration import CONFIG_FILE, VlaConfig, preset
+    from .configuration import preset
+    from .files import load_config
 
-    found = VlaConfig.load(start / CONFIG_FILE) if start is not None else preset(config)
+    found = load_config(start) if start is not None else preset(config)
     return found.language.width >= 1024
 
 

@@ -44,7 +44,7 @@ def export(vla: Vla, folder: Path, name: str, with_weights: bool = True) -> Expo
     """Write the bundle and check it. Weights are rounded to 16 bits first, so that both forms hold the same numbers and
     the safetensors file is half as large. Raises VlaError when torch and ONNX differ by more than TOLERANCE."""
     config, about, model = vla.config, vla.processor.about, vla.model.float().cpu().eval()
-    if not any(abs(value) > 0.0 for value in about.state_statistics.mean):
+    if not about.has_statistics:
         raise VlaError(
             "the model has no statistics of states and actions yet: fine-tune it on demonstrations first"
         )

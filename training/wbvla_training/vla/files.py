@@ -1,5 +1,5 @@
 """A trained VLA's folder: ``config.json``, ``parts.json`` (the shapes of its parts), ``processor.json``,
-``tokenizer.json``, ``model.safetensors``."""
+``tokenizer.json``, ``model.safetensors``. A bundle with weights holds the same in the robot's form."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from wbvla_core.bundle import FILE_NAME, Bundle, BundleError, load_bundle
 from wbvla_core.contract import Contract
+from wbvla_core.paths import bundle_path
 from wbvla_core.robot_spec import RobotSpec
-from wbvla_core.vla_bundle import FLAG_ACTIONS, VELOCITY_ACTIONS, StatisticsSection
+from wbvla_core.tokenizer import TokenizerError, load_tokenizer
+from wbvla_core.vla_bundle import FLAG_ACTIONS, VELOCITY_ACTIONS, StatisticsSection, VlaSection
 
 from .configuration import CONFIG_FILE, VlaConfig
 from .errors import VlaError
@@ -64,15 +67,17 @@ def save_vla(folder: Path, vla: Vla, weights: dict[str, torch.Tensor] | None = N
 
 
 def load_vla(folder: str | Path, device: str = "cpu") -> Vla:
-    """Read it back; raises VlaError naming the file and what is wrong."""
+    """Read it back, or a bundle that was exported with weights (they are rounded to 16 bits); raises VlaError naming
+    the file and what is wrong."""
     folder = Path(folder)
-    config = VlaConfig.load(folder / CONFIG_FILE)
-    processor = VlaProcessor.load(folder)
+    bundle = bundle_of(folder)
+    config = load_config(folder)
+    processor = VlaProcessor.load(folder) if bundle is None else _processor_of(bundle)
     about = processor.about
     if about.image != config.image or about.length != config.language.length:
         raise VlaError(
-            f"{folder}: processor.json prepares pictures of {about.image.width} px and {about.length} tokens, config.json "
-            f"has {config.image.width} px and {config.language.length}; copy the whole checkpoint again"
+            f"{folder}: prepares pictures of {about.image.width} px and {about.length} tokens, but the model takes "
+            f"{config.image.width} px and {config.language.length}; copy the whole folder again"
         )
     # Its own weights follow, so the parts are only made, not loaded.
     model = VlaModel(
@@ -81,6 +86,47 @@ def load_vla(folder: str | Path, device: str = "cpu") -> Vla:
     )  # fmt: skip
     load_weights(model, folder / WEIGHTS_FILE)
     return Vla(config, processor, model.to(device).eval())
+
+
+def start_folder(asked: Path | None) -> Path | None:
+    """The folder that is meant: a shipped bundle may be called by kind/name."""
+    if asked is None or asked.exists():
+        return asked
+    shipped = bundle_path(asked)
+    return shipped if shipped.exists() else asked
+
+
+def load_config(folder: Path) -> VlaConfig:
+    """Configuration of the VLA in ``folder``, a run's or a bundle; raises VlaError."""
+    bundle = bundle_of(folder)
+    return VlaConfig.load(folder / CONFIG_FILE if bundle is None else bundle.file(bundle.section.model))
+
+
+def bundle_of(folder: Path) -> Bundle | None:
+    """The bundle in ``folder``; None when it holds a run's model. Raises VlaError when nothing can be learned from it."""
+    if not (folder / FILE_NAME).exists():
+        return None
+    try:
+        bundle = load_bundle(folder, "vla", None)
+    except BundleError as error:
+        raise VlaError(str(error)) from None
+    if not bundle.section.weights:
+        raise VlaError(f"{folder}: the bundle has no weights to start from; export it with --weights, or give the run")
+    return bundle
+
+
+def _processor_of(bundle: Bundle) -> VlaProcessor:
+    section: VlaSection = bundle.section
+    about = ProcessorFile(
+        section.image, section.tokenizer.kind, section.tokenizer.hash, section.tokenizer.length, bundle.robot,
+        bundle.robot_spec_hash, bundle.contract_hash, section.state_names, section.action_names,
+        section.state_statistics, section.action_statistics,
+    )  # fmt: skip
+    try:
+        tokenizer = load_tokenizer(bundle.file(section.tokenizer.file), section.tokenizer.kind)
+    except TokenizerError as error:
+        raise VlaError(str(error)) from None
+    return VlaProcessor(about, tokenizer)
 
 
 def parts_text(model: VlaModel) -> str:

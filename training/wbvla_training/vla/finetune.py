@@ -37,7 +37,8 @@ TUNING_WEIGHTS = LossWeights(codes=0.3, action=4.0, flags=1.0)
 class FinetuneOptions:
     """``datasets``: their episodes are learned together. ``mode``: train "all" weights, "frozen" encoders and language
     model (only the decoder learns), or "lora". ``held_out``: share of each dataset's episodes kept for evaluation;
-    ``episodes``: use only so many of its others (0: all). ``pictures``: grounding pictures that stay in
+    ``episodes``: use only so many of its others (0: all). ``shares``: how often each dataset is drawn, in relation to
+    each other (empty: by their numbers of examples). ``pictures``: grounding pictures that stay in
     ``pictures_share`` of each batch, lest what sentences speak of is forgotten."""
 
     datasets: tuple[Path, ...]
@@ -47,6 +48,7 @@ class FinetuneOptions:
     mode: str = "all"
     held_out: float = 0.1
     episodes: int = 0
+    shares: tuple[float, ...] = ()
     pause_s: float = 0.8
     pictures: int = 0
     pictures_share: float = 0.25
@@ -58,6 +60,11 @@ class FinetuneOptions:
     def __post_init__(self) -> None:
         check_share("--pictures-share", self.pictures_share)
         check_share("--held-out", self.held_out)
+        if self.shares and (len(self.shares) != len(self.datasets) or min(self.shares) <= 0.0):
+            raise VlaError(
+                f"--shares {' '.join(map(str, self.shares))}: give one number above 0 for each of the "
+                f"{len(self.datasets)} datasets"
+            )
 
 
 def finetune(
@@ -93,7 +100,11 @@ def finetune(
     vla = with_statistics(vla, found, {n: labeller.codebook_hash for n, labeller in labellers.items()})
     count = sum(len(rows) for _, rows in found)
     share = 1.0 - (0.0 if pictures is None else options.pictures_share)
-    parts = [Part(examples, rows, share * len(rows) / count) for examples, rows in found]
+    shares = options.shares or tuple(float(len(rows)) for _, rows in found)
+    parts = [
+        Part(examples, rows, share * part / sum(shares))
+        for (examples, rows), part in zip(found, shares, strict=True)
+    ]
     if pictures is not None:
         parts.append(Part(pictures, all_rows(pictures), options.pictures_share))
     batches = Batches(parts, vla.processor, schedule.batch, schedule.seed, options.augmentation)
@@ -161,7 +172,11 @@ def learned_before(folder: Path, dataset: Path) -> set[int]:
 
 def with_statistics(vla: Vla, demos: list[tuple[Examples, np.ndarray]], hashes: dict[str, str]) -> Vla:
     """The model with statistics of its training data (examples and which of them are learned), and the hashes of the
-    codes that it learns now."""
+    codes that it learns now. A model that has learned demonstrations keeps its statistics: with those of a few episodes
+    all that it knows would be scaled anew."""
+    config = vla.config.with_hashes(hashes)
+    if vla.processor.about.has_statistics:
+        return replace(vla, config=config)
     state = statistics_of(np.concatenate([examples.state[rows] for examples, rows in demos]))
     action = _actions(demos)
     found = statistics_of(action.reshape(-1, action.shape[-1]))
@@ -171,7 +186,7 @@ def with_statistics(vla: Vla, demos: list[tuple[Examples, np.ndarray]], hashes: 
         mean[-4:-1], std[-4:-1] = [0.0] * 3, [1.0] * 3
         found = StatisticsSection(tuple(mean), tuple(std))
     about = replace(vla.processor.about, state_statistics=state, action_statistics=found)
-    return replace(vla, config=vla.config.with_hashes(hashes), processor=replace(vla.processor, about=about))
+    return replace(vla, config=config, processor=replace(vla.processor, about=about))
 
 
 def _actions(demos: list[tuple[Examples, np.ndarray]]) -> np.ndarray:

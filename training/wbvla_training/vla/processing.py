@@ -48,6 +48,11 @@ class ProcessorFile:
     state_statistics: StatisticsSection
     action_statistics: StatisticsSection
 
+    @property
+    def has_statistics(self) -> bool:
+        """Whether demonstrations have been seen."""
+        return any(abs(value) > 0.0 for value in self.state_statistics.mean)
+
 
 @dataclass(frozen=True)
 class VlaProcessor:
