@@ -17,6 +17,7 @@ from sensor_msgs.msg import Joy
 from std_msgs.msg import String
 from wbvla_core.types import Reason, Source
 from wbvla_teleop.devices.layout import load_layout
+from wbvla_teleop.devices.scripted import REST
 from wbvla_teleop.node import TeleopNode
 
 from wbvla_msgs import msg, srv
@@ -193,6 +194,9 @@ def test_buttons_reach_driver_and_recorder(robot_and_node):
     robot, _ = robot_and_node
     grasp(robot)
     robot.instruction.publish(String(data="touch the red ball with your left hand"))
+    time.sleep(0.3)
+    # Said to everybody whenever a scene is laid out anew; no episode is called that.
+    robot.instruction.publish(String(data=REST))
     time.sleep(0.3)
     for button, service in (
         ("episode_start", "start_episode"),

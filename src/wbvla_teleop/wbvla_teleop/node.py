@@ -23,7 +23,7 @@ from wbvla_teleop.core import Phase, TeleopConfig, TeleopCore, TeleopOutput
 from wbvla_teleop.devices.base import Device, Whereabouts
 from wbvla_teleop.devices.factory import JOY_TOPIC, make_device, parts
 from wbvla_teleop.devices.joy import JoyDevice
-from wbvla_teleop.devices.scripted import ObjectPose, ScriptedDevice, View
+from wbvla_teleop.devices.scripted import REST, ObjectPose, ScriptedDevice, View
 from wbvla_teleop.frame import TORSO
 from wbvla_teleop.ik import DualArmIk
 from wbvla_teleop.requests import Requests
@@ -44,7 +44,7 @@ PARAMETERS = {
     "unattended": (False, "Replay and scripted may drive without a deadman (simulation only)."),
     "takeover": (True, "Pressing the deadman takes the authority."),
     "give_back": ("none", "Who gets the authority when the button gives it back: none or vla."),
-    "task": ("", "Sentence of episodes started from the device, until one comes on instruction."),
+    "task": ("", "Sentence of episodes started from the device, until another one comes on instruction."),
     "operator_name": ("", "Who operates, kept with them."),
     "rate_hz": (50.0, "Commands per second, 20..100."),
     "realtime_priority": (30, "SCHED_FIFO priority of the control thread, 1..99; 0: normal scheduling."),
@@ -221,7 +221,9 @@ class TeleopNode(ManagedNode):
         script.see(View(stamp_ns, _object(message.pelvis), objects, message.fell))
 
     def _on_instruction(self, message: String) -> None:
-        self._requests.task = message.data
+        if message.data != REST:
+            # A scene laid out anew tells everybody to rest; what the next episode shows stays what it was.
+            self._requests.task = message.data
         for part in parts(self._device):
             if isinstance(part, ScriptedDevice):
                 try:

@@ -73,17 +73,18 @@ class Requests:
                 self._node.get_logger().error(f"service {name} is not there; is its node running?")
                 continue
             client.call_async(request).add_done_callback(
-                lambda future, name=name: self._answered(name, future)
+                lambda future, name=name, request=request: self._answered(name, request, future)
             )
 
-    def _answered(self, name: str, future) -> None:
+    def _answered(self, name: str, request, future) -> None:
         response = future.result()
         if response is None:
             return
         text = response.message or ("done" if response.success else "refused")
         if name in ("start_episode", "stop_episode", "discard_episode") and response.success:
             self.episode = response.episode if name == "start_episode" else ""
-            text = f"{getattr(response, 'episode', '')} {text}".strip()
+            what = f"begun, '{request.task}'" if name == "start_episode" else text
+            text = f"{getattr(response, 'episode', '')} {what}".strip()
         if response.success:
             self._node.get_logger().info(f"{name}: {text}")
         else:
