@@ -22,7 +22,7 @@ from wbvla_training.data.samples import SampleEpisode, write_sample
 from wbvla_training.lam import files
 from wbvla_training.lam.action_probe import action_probe
 from wbvla_training.lam.cli import main
-from wbvla_training.lam.train import Processes, Trainer
+from wbvla_training.lam.train import Trainer
 from wbvla_training.vision.backbone import Dinov2Backbone
 from wbvla_training.vision.errors import VisionError
 from wbvla_training.vision.feature_cache import LiveFeatures
@@ -129,17 +129,6 @@ def test_a_gradient_that_is_not_finite_ends_the_training(world, tmp_path, capsys
 def test_a_batch_that_does_not_divide_is_refused(world, tmp_path, capsys):
     assert main(_arguments(world, tmp_path / "odd", "--accumulate", "3")) == 2
     assert "8 does not divide into 1 processes x 3 parts" in capsys.readouterr().err
-
-
-def test_each_process_of_a_machine_has_its_own_device(monkeypatch):
-    chosen = []
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    monkeypatch.setattr("torch.cuda.set_device", chosen.append)
-    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
-    monkeypatch.setattr("torch.distributed.get_rank", lambda: 1)
-    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
-    assert Processes.start("cuda") == Processes(1, 2) and chosen == [1]
 
 
 def test_live_features_come_from_the_device_of_the_backbone():

@@ -15,6 +15,7 @@ from wbvla_sim.gl import NoOpenGLError
 from wbvla_training.data.bench_dataset import Quiet
 from wbvla_training.data.convert import ConvertOptions, convert
 from wbvla_training.data.samples import SampleEpisode, write_sample
+from wbvla_training.processes import Processes
 from wbvla_training.vla import cli, finetune
 from wbvla_training.vla.files import load_vla
 from wbvla_vla_node.bundle_policy import BundlePolicy
@@ -91,7 +92,7 @@ def test_only_the_first_process_writes_the_model(root, tmp_path, monkeypatch):
     class Second(finetune.Trainer):
         def __init__(self, *arguments):
             super().__init__(*arguments)
-            self.rank = 1
+            self.processes = Processes(rank=1)
 
     monkeypatch.setattr(finetune, "Trainer", Second)
     assert tune(root, tmp_path / "run") == 0

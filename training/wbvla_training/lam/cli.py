@@ -205,7 +205,8 @@ def _backbone(a: Backbone) -> int:
 def _train(a: Train) -> int:
     from wbvla_training.lam.configuration import preset
     from wbvla_training.lam.pairs import open_source
-    from wbvla_training.lam.train import Processes, Trainer
+    from wbvla_training.lam.train import Trainer
+    from wbvla_training.processes import Processes
     from wbvla_training.vision.backbone import Dinov2Backbone
 
     _threads(a.threads)
@@ -227,10 +228,9 @@ def _train(a: Train) -> int:
                 opened.append(open_source(cache, backbone, chosen.model.gap_s, a.live_features, report))
         return opened
 
-    # The first process decodes and computes; the others then find everything done.
-    found = sources() if processes.leads else []
-    processes.wait()
-    trainer = Trainer(chosen, a.variant, found or sources(), backbone, a.out, a.device, processes)
+    with processes.leader_first():
+        found = sources()
+    trainer = Trainer(chosen, a.variant, found, backbone, a.out, a.device, processes)
     if a.resume:
         trainer.resume()
     try:

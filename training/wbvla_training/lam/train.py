@@ -6,16 +6,13 @@ import contextlib
 import dataclasses
 import json
 import math
-import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.tensorboard import SummaryWriter
 
@@ -24,6 +21,7 @@ from wbvla_training.lam.configuration import LamPreset, LamTraining
 from wbvla_training.lam.measures import quality
 from wbvla_training.lam.modeling import LatentActionModel
 from wbvla_training.lam.pairs import Sampler, Source, backbone_reference, fit_processor, held_out_batches
+from wbvla_training.processes import Processes
 from wbvla_training.vision.backbone import Dinov2Backbone
 from wbvla_training.vision.checkpoint import load_checkpoint, save_checkpoint
 from wbvla_training.vision.errors import VisionError
@@ -34,40 +32,6 @@ _CHECKED_PAIRS = 512
 _TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-@dataclass(frozen=True)
-class Processes:
-    """This process among those of torchrun."""
-
-    rank: int
-    count: int
-
-    @staticmethod
-    def start(device: str) -> Processes:
-        """Join the group when torchrun started this process."""
-        if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
-            return Processes(0, 1)
-        if device == "cuda":
-            # Which device "cuda" is follows from the process.
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        if not dist.is_initialized():
-            dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-        return Processes(dist.get_rank(), dist.get_world_size())
-
-    @property
-    def leads(self) -> bool:
-        return self.rank == 0
-
-    def wait(self) -> None:
-        """Until all processes are here."""
-        if self.count > 1:
-            dist.barrier()
-
-    def end(self) -> None:
-        """Leave the group."""
-        if self.count > 1:
-            dist.destroy_process_group()
-
-
 class Trainer:
     """One training in a folder: checkpoint, TensorBoard events and ``losses.jsonl``."""
 
@@ -76,7 +40,7 @@ class Trainer:
         device: str = "cpu", processes: Processes | None = None,
     ) -> None:  # fmt: skip
         self.preset, self.variant, self.out, self.device = preset, variant, out, device
-        self.processes = processes or Processes(0, 1)
+        self.processes = processes or Processes(device=device)
         self.sources, self.backbone = sources, backbone
         training = preset.training
         parts = self.processes.count * training.accumulate
@@ -141,7 +105,7 @@ class Trainer:
                 stack.callback(self._save_if_whole)
             log = stack.enter_context((self.out / LOSSES).open("a", encoding="utf-8")) if leads else None
             writer = stack.enter_context(SummaryWriter(str(self.out))) if leads else None
-            while self.step < training.steps and not self._stop:
+            while self.step < training.steps and not self.processes.any(self._stop):
                 self._whole = False
                 row = self._update(wrapped)
                 self.step += 1
@@ -154,9 +118,10 @@ class Trainer:
                     self._report(row, writer, (time.monotonic() - begun) / (self.step - first))
                 if self.step % training.checkpoint_every == 0:
                     self._save_checkpoint()
-            if writer is not None and not self._stop:
+            stopped = self.step < training.steps
+            if writer is not None and not stopped:
                 self._check(writer)
-        if self._stop:
+        if stopped:
             raise KeyboardInterrupt
         return files.Lam(self.variant, self.model.eval(), self.processor)
 

@@ -13,6 +13,7 @@ from wbvla_core.typed_json import to_json
 from wbvla_core.vla_bundle import StatisticsSection
 
 from wbvla_training.data.reader import split_episodes
+from wbvla_training.processes import Processes
 
 from .batches import Augmentation, Batches, Part
 from .configuration import preset
@@ -25,7 +26,7 @@ from .lora import LoraOptions, merged, with_lora
 from .losses import LossWeights, class_weights
 from .pretrain import all_rows, code_losses, sayer
 from .processing import statistics_of
-from .trainer import STATE_JSON, Schedule, Trainer, leader_first, run_about
+from .trainer import STATE_JSON, Schedule, Trainer, run_about
 
 MODES = ("all", "frozen", "lora")
 SPLIT_SEED = 0
@@ -86,7 +87,7 @@ def finetune(
     cache = options.cache or options.out / "cache"
     found = []
     episodes: dict[str, list[int]] = {}
-    with leader_first(schedule.device):
+    with Processes.start(schedule.device).leader_first():
         for dataset in options.datasets:
             check_names(dataset, vla.processor.about)
             place = demo_cache(cache, dataset)
@@ -133,7 +134,7 @@ def finetune(
         return trainer.run(console)
     finally:
         # Of a run that was stopped the model so far is of use too.
-        if trainer.rank == 0:
+        if trainer.processes.leads:
             weights = trainer.averaged()
             save_vla(options.out, vla, merged(module, weights) if options.mode == "lora" else weights)
 

@@ -9,6 +9,8 @@ import numpy as np
 from rich.console import Console
 from wbvla_core.typed_json import to_json
 
+from wbvla_training.processes import Processes
+
 from .batches import Augmentation, Batches, Part
 from .configuration import preset
 from .demos import Labeller, check_labellers
@@ -17,7 +19,7 @@ from .examples import Examples
 from .files import Vla, load_vla, new_vla, save_vla
 from .grounding import grounding_examples
 from .losses import LossWeights, losses, total
-from .trainer import Schedule, Trainer, leader_first, run_about
+from .trainer import Schedule, Trainer, run_about
 from .video_examples import GENERIC, video_examples
 
 
@@ -57,7 +59,7 @@ def pretrain(
     pictures_share = options.pictures_share if options.videos else 1.0
     video_share = 1.0 - pictures_share if options.pictures else 1.0
     parts = []
-    with leader_first(schedule.device):
+    with Processes.start(schedule.device).leader_first():
         for number, (folder, sentence) in enumerate(options.videos):
             place = cache / f"video{number}_{folder.name}"
             examples = video_examples(folder, vla.config, place, labellers, sentence or GENERIC, say=say)
@@ -84,7 +86,7 @@ def pretrain(
         return trainer.run(console)
     finally:
         # Of a run that was stopped the model so far is of use too.
-        if trainer.rank == 0:
+        if trainer.processes.leads:
             save_vla(options.out, vla, trainer.averaged())
 
 

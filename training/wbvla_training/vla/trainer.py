@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -18,6 +16,8 @@ from rich.console import Console
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from wbvla_training.processes import Processes
 
 from .errors import VlaError
 from .losses import Batch
@@ -66,8 +66,7 @@ class Trainer:
         self, model: torch.nn.Module, draw: Draw, losses: Losses, schedule: Schedule, out: Path, about: dict
     ) -> None:
         """``about`` identifies the run; resuming with another one is refused."""
-        # Which device "cuda" is follows from the process.
-        self.rank, self.world = _processes(schedule.device)
+        self.processes = Processes.start(schedule.device)
         self.model, self._draw, self._losses = model.to(schedule.device), draw, losses
         self.schedule, self.out = schedule, out
         self._about = json.loads(json.dumps(about))
@@ -112,7 +111,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write all that resuming needs; a kill in between leaves the state before."""
-        if self.rank != 0:
+        if not self.processes.leads:
             return
         self.out.mkdir(parents=True, exist_ok=True)
         state: dict[str, torch.Tensor] = {}
@@ -138,16 +137,16 @@ class Trainer:
         schedule, end = self.schedule, min(self.schedule.steps, until or self.schedule.steps)
         torch.set_num_threads(schedule.threads)
         module = self._distributed()
-        if self.rank == 0:
+        if self.processes.leads:
             _cut_log(self.out / LOG_FILE, self.step)
-        writer = _writer(self.out) if self.rank == 0 else None
+        writer = _writer(self.out) if self.processes.leads else None
         before = signal.signal(signal.SIGINT, self._interrupt) if _main_thread() else None
         sums: dict[str, float] = {}
         logged: dict[str, float] = {}
         begin_s, begin_step = time.monotonic(), self.step
         module.train()
         try:
-            while self.step < end and not self._stop:
+            while self.step < end and not self.processes.any(self._stop):
                 for name, value in self._advance(module).items():
                     sums[name] = sums.get(name, 0.0) + value
                 if self.step % schedule.log_every == 0 or self.step == end:
@@ -170,7 +169,7 @@ class Trainer:
             if writer is not None:
                 writer.close()
         self.save()
-        if self._stop:
+        if self.step < end:
             raise KeyboardInterrupt
         return logged
 
@@ -187,8 +186,8 @@ class Trainer:
         kind = schedule.device.partition(":")[0]
         for micro in range(schedule.accumulate):
             # Dropout and noise follow from seed and step too.
-            torch.manual_seed(hash((schedule.seed, self.step, micro, self.rank)) & 0x7FFFFFFF)
-            batch = self._draw(self.step, micro, self.rank).to(schedule.device)
+            torch.manual_seed(hash((schedule.seed, self.step, micro, self.processes.rank)) & 0x7FFFFFFF)
+            batch = self._draw(self.step, micro, self.processes.rank).to(schedule.device)
             with _attention(kind):
                 with torch.autocast(kind, dtype=torch.bfloat16, enabled=schedule.amp):
                     parts = self._losses(module, batch)
@@ -212,10 +211,10 @@ class Trainer:
         return found
 
     def _log(self, values: dict[str, float], rate: float, end: int, writer, console: Console | None) -> None:
-        if self.rank != 0:
+        if not self.processes.leads:
             return
         row = {"step": self.step, "lr": self.schedule.rate(self.step - 1), "examples_per_s":
-               rate * self.schedule.batch * self.schedule.accumulate * self.world, **values}  # fmt: skip
+               rate * self.schedule.batch * self.schedule.accumulate * self.processes.count, **values}  # fmt: skip
         with open(self.out / LOG_FILE, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         for name, value in row.items():
@@ -229,23 +228,12 @@ class Trainer:
             )
 
     def _distributed(self) -> torch.nn.Module:
-        if self.world == 1:
+        if self.processes.count == 1:
             return self.model
         return torch.nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=True)
 
     def _interrupt(self, *_: object) -> None:
         self._stop = True
-
-
-@contextlib.contextmanager
-def leader_first(device: str) -> Iterator[None]:
-    """What is within, the first process does alone; the others then find it done."""
-    rank, world = _processes(device)
-    if rank > 0:
-        torch.distributed.barrier()
-    yield
-    if rank == 0 and world > 1:
-        torch.distributed.barrier()
 
 
 def run_about(schedule: Schedule, **more: object) -> dict:
@@ -257,19 +245,6 @@ def run_about(schedule: Schedule, **more: object) -> dict:
 def _attention(kind: str) -> contextlib.AbstractContextManager:
     """Plain matrix products for attention on a CPU: the gradient of its fused attention took half of each step."""
     return contextlib.nullcontext() if kind != "cpu" else sdpa_kernel(SDPBackend.MATH)
-
-
-def _processes(device: str) -> tuple[int, int]:
-    """(rank, count) of the processes that torchrun started; (0, 1) without it."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if device == "cuda" and world > 1:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    if world > 1 and not torch.distributed.is_initialized():
-        # The others may wait for hours while the first one labels video.
-        torch.distributed.init_process_group(
-            "nccl" if device.startswith("cuda") else "gloo", timeout=timedelta(hours=12)
-        )
-    return int(os.environ.get("RANK", "0")), world
 
 
 def _writer(folder: Path):
