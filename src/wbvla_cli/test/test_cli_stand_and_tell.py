@@ -14,13 +14,16 @@ from wbvla_cli import main, stand, teleop, tell
 class Graph:
     """Supervisor and watcher in one: ``log`` is what was asked of it; the VLA takes sentences of up to ``longest``."""
 
-    def __init__(self, driver=State.STANDING, bar_m=1.7, longest=60):
+    def __init__(self, driver=State.STANDING, bar_m=1.7, longest=60, silent=False):
         self.log, self.driver, self._bar_m, self._longest = [], driver, bar_m, longest
         self.sim, self.there = SimpleNamespace(hoisted=False), ("reach_table", 3)
-        self.statuses = {"vla_node": SimpleNamespace(detail="bundle x2: no authority; stand still")}
+        self.silent, self.node = silent, SimpleNamespace(get_namespace=lambda: "/wbvla")
+        self.statuses = {} if silent else {"vla_node": SimpleNamespace(detail="bundle x2: no authority; stand still")}
 
     def wait_for_nodes(self, names, timeout_s=60.0):
         self.log.append("nodes")
+        if self.silent:
+            raise ScriptError("waited for driver to be active")
 
     def wait_for_state(self, *states, timeout_s):
         pass
@@ -72,6 +75,16 @@ def test_a_robot_that_stands_is_left_alone_and_one_that_lies_is_not_released():
     fallen = Graph(State.DAMPING, bar_m=float("nan"))
     with pytest.raises(ScriptError, match="--seed 3 hangs it up again"):
         stand.stand(fallen, fallen, None, None)
+
+
+def test_where_nobody_answers_is_said(monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", "12")
+    graph = Graph(silent=True)
+    with pytest.raises(ScriptError, match="nobody answers in /wbvla, ROS_DOMAIN_ID 12"):
+        stand.wait_for_graph(graph, ("driver",), 1.0)
+    graph.statuses["driver"] = SimpleNamespace(detail="")
+    with pytest.raises(ScriptError, match="driver to be active"):
+        stand.wait_for_graph(graph, ("driver",), 1.0)
 
 
 def test_a_sentence_is_followed_once_the_vla_has_it():

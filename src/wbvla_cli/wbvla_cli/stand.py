@@ -19,6 +19,7 @@ from wbvla_sim.tasks.referee import Referee
 from wbvla_sim.tasks.supervisor import Supervisor
 
 NODES = ("sim_node", "driver", "lmo_node")
+START_S = 60.0
 UP = (State.STANDING, State.ACTIVE)
 
 
@@ -52,7 +53,10 @@ def main(argv: list[str]) -> int:
         finally:
             supervisor.close()
             watcher.close()
-    except (MailboxError, ScriptError) as error:
+    except MailboxError as error:
+        print(f"wbvla stand: no simulation runs ({error}): wbvla launch x2 sim:=true", file=sys.stderr)
+        return 1
+    except ScriptError as error:
         print(f"wbvla stand: {error}", file=sys.stderr)
         return 1
     finally:
@@ -62,7 +66,7 @@ def main(argv: list[str]) -> int:
 
 def stand(supervisor: Supervisor, watcher: Referee, scene: str | None, seed: int | None) -> str:
     """Until it stands without a rope; says where. Raises ScriptError that says what to do instead."""
-    supervisor.wait_for_nodes(NODES)
+    wait_for_graph(supervisor, NODES, START_S)
     supervisor.wait_for("the plant's first word", lambda: watcher.scene() is not None, 10.0)
     there = watcher.scene()
     assert there is not None
@@ -79,3 +83,16 @@ def stand(supervisor: Supervisor, watcher: Referee, scene: str | None, seed: int
         )
     stand_up(supervisor, watcher)
     return f"it stands; scene {there[0]}, seed {there[1]}"
+
+
+def wait_for_graph(supervisor: Supervisor, nodes: tuple[str, ...], timeout_s: float) -> None:
+    """Until these nodes are active. Raises ScriptError, which says where nobody answered when nobody did."""
+    try:
+        supervisor.wait_for_nodes(nodes, timeout_s)
+    except ScriptError:
+        if supervisor.statuses:
+            raise
+        where = f"{supervisor.node.get_namespace()}, ROS_DOMAIN_ID {os.environ.get('ROS_DOMAIN_ID', '0')}"
+        raise ScriptError(
+            f"nobody answers in {where}; start a graph there (wbvla launch x2), or set what it said at its start"
+        ) from None

@@ -10,15 +10,16 @@ from typing import Annotated
 import rclpy
 import tyro
 from rclpy.signals import SignalHandlerOptions
-from wbvla_core.types import Source, State
+from wbvla_core.types import Source
 from wbvla_core.vla_input import InputError, check_sentence
 from wbvla_sim.script import ScriptError
 from wbvla_sim.tasks.graph_trial import rest
 from wbvla_sim.tasks.supervisor import Supervisor
 
+from wbvla_cli.stand import UP, wait_for_graph
+
 NODES = ("driver", "vla_node")
-UP = (State.STANDING, State.ACTIVE)
-START_S, TAKE_S = 20.0, 5.0
+START_S, TAKE_S = 10.0, 5.0
 
 
 @dataclass
@@ -47,7 +48,7 @@ def main(argv: list[str]) -> int:
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     supervisor = Supervisor(arguments.namespace, name="tell")
     try:
-        supervisor.wait_for_nodes(NODES, START_S)
+        wait_for_graph(supervisor, NODES, START_S)
         if arguments.stop:
             rest(supervisor)
             print("stopped; it stands")
