@@ -85,7 +85,16 @@ def test_the_row_without_lam_differs_by_the_latent_actions_only(tmp_path):
     assert {word.split()[0] for word in lost} == {"--lam-loco", "--lam-mani"}
     lost = words("pretrain") - words("pretrain_no_lam")
     assert {word.split()[0] for word in lost} == {"--lam-loco", "--lam-mani", "--videos"}
-    assert "pretrain_no_lam/model.safetensors" in " ".join(map(str, steps["finetune_x2_no_lam"].inputs))
+    assert "pretrain_no_lam/model.safetensors" in " ".join(map(str, steps["finetune_x2_no_lam_first"].inputs))
+    assert "x2_no_lam_first/model.safetensors" in " ".join(map(str, steps["finetune_x2_no_lam"].inputs))
+
+
+def test_corrections_are_of_the_first_policy_and_both_methods_learn_from_them(tmp_path):
+    steps = {step.name: step for step in whole(tmp_path)}
+    assert steps["export_x2_first"].outputs[0] in steps["correct_cart_pushing"].inputs
+    corrections = steps["convert_x2_corrections"].outputs[0]
+    assert all(corrections in steps[name].inputs for name in ("finetune_x2", "finetune_x2_no_lam"))
+    assert corrections not in steps["finetune_x2_few"].inputs
 
 
 def test_one_task_is_a_shorter_chain(tmp_path):
@@ -120,7 +129,7 @@ def test_wrong_calls_are_told_what_to_do(arguments, complaint, tmp_path, capsys)
 def test_list_and_dry_run_start_nothing(tmp_path, capsys):
     out = tmp_path / "out"
     assert cli.main(["--out", str(out), "--list"]) == 0
-    assert "25 steps" in capsys.readouterr().out
+    assert "31 steps" in capsys.readouterr().out
     assert cli.main(["--out", str(out), "--dry-run", "--from", "convert_x2"]) == 0
     told = capsys.readouterr().out
     assert "would run: anew" in told and "would run: was never run" in told
@@ -170,4 +179,4 @@ def test_curves_take_the_last_word_on_a_step_and_leave_out_a_torn_line(tmp_path)
 def test_steps_that_share_a_cache_do_not_run_together(tmp_path):
     before = needs(whole(tmp_path))
     assert {"lam_loco", "lam_mani"} <= set(before["lam_shared"])
-    assert "finetune_x2" in before["finetune_x2_few"]
+    assert "finetune_x2_first" in before["finetune_x2_few"]

@@ -15,6 +15,8 @@ from .steps import ChainError, Resume, Step, needs
 LMO = "lmo/x2"
 PICTURES_SHARE = "0.7"
 """Of a batch of pretraining: words take longer to learn than codes."""
+CORRECTION_SEED = "500"
+"""First seed of the corrections: beyond those of the demonstrations, below those of evaluations."""
 VLA_FILES = ("config.json", "parts.json", "processor.json", "tokenizer.json", "model.safetensors")
 
 _LAM = ("wbvla_training.vision", "wbvla_training.video")
@@ -138,51 +140,105 @@ def _demonstrations(w: Wanted) -> Iterator[Step]:
                 grows="--episodes",
             )  # fmt: skip
         bags = tuple(w.out / "bags" / task for task in tasks)
-        data = w.out / "data" / group
-        yield Step(
-            f"convert_{group}", "bags to a LeRobot dataset, successes only",
-            ("data", "convert", *map(str, bags), "--out", str(data), "--only-successes", "--jobs", "1"), bags, (data,),
-            _DATASET, (data,), _minutes(sum(w.scale.demos[task] for task in tasks) * costs.CONVERT_S),
-        )  # fmt: skip
+        yield _convert(w, group, bags, sum(w.scale.demos[task] for task in tasks))
+
+
+def _convert(w: Wanted, name: str, bags: tuple[Path, ...], count: int) -> Step:
+    data = w.out / "data" / name
+    return Step(
+        f"convert_{name}", "bags to a LeRobot dataset, successes only",
+        ("data", "convert", *map(str, bags), "--out", str(data), "--only-successes", "--jobs", "1"), bags, (data,),
+        _DATASET, (data,), _minutes(count * costs.CONVERT_S),
+    )  # fmt: skip
 
 
 def _policies(w: Wanted) -> Iterator[Step]:
-    s, out = w.scale, w.out
+    """Fine-tuning on demonstrations, corrections of what came out, and fine-tuning on both."""
+    s = w.scale
     for group, tasks in groups_of(w.tasks).items():
-        data = out / "data" / group
-        variants = [(group, "pretrain", True, 0)]
+        demos, corrections = w.out / "data" / group, w.out / "data" / f"{group}_corrections"
+        methods = [(group, "pretrain", True)]
         if "no_lam" in w.rows:
-            variants.append((f"{group}_no_lam", "pretrain_no_lam", False, 0))
+            methods.append((f"{group}_no_lam", "pretrain_no_lam", False))
+        for name, start, lams in methods:
+            yield _finetune(w, group, f"{name}_first", (demos,), start, lams, s.steps_finetune)
+        yield _export(w, f"{group}_first")
+        yield from _corrections(w, group, tasks)
+        for name, _, lams in methods:
+            yield _finetune(w, group, name, (demos, corrections), f"{name}_first", lams, s.steps_correct)
+            yield _open_loop(w, group, name, demos, lams)
+            yield _export(w, name)
         if "few" in w.rows:
-            variants.append((f"{group}_few", "pretrain", True, s.few * len(tasks)))
-        for name, start, lams, episodes in variants:
-            folder, cache = out / "vla" / name, out / "vla" / f"cache_{group}{'' if lams else '_no_lam'}"
-            # A part of the demonstrations uses what was prepared of all.
-            alone = (folder,) if episodes else (folder, cache)
-            held_out, labels = ("--held-out", str(s.held_out)), _labels(out, lams)
-            begin, models = out / "vla" / start, _lam_models(out) if lams else ()
-            few = ("--episodes", str(episodes)) if episodes else ()
-            yield Step(
-                f"finetune_{name}", f"fine-tuning on {episodes or 'all'} demonstrations" + ("" if lams else ", no codes"),
-                ("vla", "finetune", "--data", str(data), "--start", str(begin), "--pictures", str(s.pictures), "--cache",
-                 str(cache), *labels, *held_out, *few, "--out", str(folder), *_schedule(s, s.steps_finetune)),
-                (data, *_vla(begin), *models), _vla(folder), (*_LEARN, *_LAM, "wbvla_training.lam.labels"), alone,
-                _minutes(s.steps_finetune * s.batch_vla * costs.VLA_EXAMPLE_S),
-                after=(f"finetune_{group}",) if episodes else (),
-            )  # fmt: skip
-            yield Step(
-                f"vla_eval_{name}", "open loop: codes, arms and flags on episodes kept apart",
-                ("vla", "eval", "--model", str(folder), "--data", str(data), "--cache", str(cache), *labels, *held_out,
-                 "--json", str(out / "eval" / f"open_loop.{name}.json")),
-                (*_vla(folder), data, *models), (out / "eval" / f"open_loop.{name}.json",),
-                ("wbvla_training.vla.evaluate", "wbvla_training.vla.modeling"), (), _minutes(costs.START_S),
-            )  # fmt: skip
-            yield Step(
-                f"export_{name}", "bundle for the robot, checked against the model",
-                ("vla", "export", "--model", str(folder), "--out", str(out / "bundles" / name)), _vla(folder),
-                (out / "bundles" / name,), ("wbvla_training.vla.export", "wbvla_training.vla.torch_networks"),
-                (out / "bundles" / name,), _minutes(costs.START_S),
-            )  # fmt: skip
+            name, steps = f"{group}_few", s.steps_finetune + s.steps_correct
+            yield _finetune(w, group, name, (demos,), "pretrain", True, steps, s.few * len(tasks))
+            yield _open_loop(w, group, name, demos, True)
+            yield _export(w, name)
+
+
+def _corrections(w: Wanted, group: str, tasks: tuple[str, ...]) -> Iterator[Step]:
+    s, policy = w.scale, w.out / "bundles" / f"{group}_first"
+    folders = {task: w.out / "corrections" / task for task in tasks}
+    for task, bags in folders.items():
+        count, (low_s, high_s) = s.corrections[task], s.takeover_s[task]
+        yield Step(
+            f"correct_{task}", f"{count} trials of {task} that the policy begins and the operator ends",
+            ("task", "collect", "--task", task, "--episodes", str(count), "--seed", CORRECTION_SEED, "--policy",
+             str(policy), "--takeover-s", str(low_s), str(high_s), "--out", str(bags)),
+            (policy, bundle_path(LMO)), (bags,), (*_TRIAL, "wbvla_vla_node"), (bags,),
+            _minutes(count * (costs.EPISODE_S[task] + 0.5 * high_s)), grows="--episodes",
+        )  # fmt: skip
+    yield _convert(w, f"{group}_corrections", tuple(folders.values()), sum(s.corrections[task] for task in tasks))
+
+
+def _finetune(
+    w: Wanted,
+    group: str,
+    name: str,
+    data: tuple[Path, ...],
+    start: str,
+    lams: bool,
+    steps: int,
+    episodes: int = 0,
+) -> Step:
+    """Fine-tuning of the model in ``vla/start`` on the datasets ``data``, into ``vla/name``."""
+    s, out = w.scale, w.out
+    folder, cache = out / "vla" / name, out / "vla" / f"cache_{group}{'' if lams else '_no_lam'}"
+    begin, models = out / "vla" / start, _lam_models(out) if lams else ()
+    first = f"{group}{'' if lams else '_no_lam'}_first"
+    few = ("--episodes", str(episodes)) if episodes else ()
+    return Step(
+        f"finetune_{name}", f"fine-tuning on {episodes or 'all'} demonstrations"
+        + (" and the corrections" if len(data) > 1 else "") + ("" if lams else ", no codes"),
+        ("vla", "finetune", "--data", *map(str, data), "--start", str(begin), "--pictures", str(s.pictures), "--cache",
+         str(cache), *_labels(out, lams), "--held-out", str(s.held_out), *few, "--out", str(folder),
+         *_schedule(s, steps)),
+        (*data, *_vla(begin), *models), _vla(folder), (*_LEARN, *_LAM, "wbvla_training.lam.labels"),
+        # The others use what the first one prepared.
+        (folder, cache) if name == first else (folder,), _minutes(steps * s.batch_vla * costs.VLA_EXAMPLE_S),
+        after=() if name == first else (f"finetune_{first}",),
+    )  # fmt: skip
+
+
+def _open_loop(w: Wanted, group: str, name: str, data: Path, lams: bool) -> Step:
+    out = w.out
+    folder, cache = out / "vla" / name, out / "vla" / f"cache_{group}{'' if lams else '_no_lam'}"
+    file, models = out / "eval" / f"open_loop.{name}.json", _lam_models(out) if lams else ()
+    return Step(
+        f"vla_eval_{name}", "open loop: codes, arms and flags on episodes kept apart",
+        ("vla", "eval", "--model", str(folder), "--data", str(data), "--cache", str(cache), *_labels(out, lams),
+         "--held-out", str(w.scale.held_out), "--json", str(file)),
+        (*_vla(folder), data, *models), (file,), ("wbvla_training.vla.evaluate", "wbvla_training.vla.modeling"), (),
+        _minutes(costs.START_S),
+    )  # fmt: skip
+
+
+def _export(w: Wanted, name: str) -> Step:
+    folder, bundle = w.out / "vla" / name, w.out / "bundles" / name
+    return Step(
+        f"export_{name}", "bundle for the robot, checked against the model",
+        ("vla", "export", "--model", str(folder), "--out", str(bundle)), _vla(folder), (bundle,),
+        ("wbvla_training.vla.export", "wbvla_training.vla.torch_networks"), (bundle,), _minutes(costs.START_S),
+    )  # fmt: skip
 
 
 def _table(w: Wanted) -> Iterator[Step]:

@@ -15,8 +15,8 @@ LAM_STEP_S = 0.16
 PROBE_S = 300.0
 PICTURE_S = 0.012
 """A grounding picture (docs/vla.md)."""
-VLA_EXAMPLE_S = 1.0 / 80.0
-"""An example of pretraining or fine-tuning (docs/vla.md: 79 a second)."""
+VLA_EXAMPLE_S = 1.0 / 104.0
+"""An example of pretraining or fine-tuning (docs/vla.md: 207 a second by two processes)."""
 EPISODE_S = {"reach_table": 8.0, "box_loading": 18.0, "cart_pushing": 14.0}
 """A recorded demonstration, pictures rendered (docs/tasks.md: 13 s a trial without)."""
 CONVERT_S = 1.5
