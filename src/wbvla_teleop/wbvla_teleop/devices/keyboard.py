@@ -150,8 +150,8 @@ class KeyboardDevice:
         except (OSError, termios.error) as error:
             self.close()
             raise DeviceError(
-                f"keyboard: {self._path} is no terminal ({error}); a keyboard needs a terminal of its "
-                "own: wbvla teleop keyboard"
+                f"keyboard: {self._path} is no terminal ({error}); run it in a terminal of its own: "
+                "wbvla teleop keyboard"
             ) from None
         self._mapper = KeyMapper(self._where, self._config)
         self._say(HELP)
