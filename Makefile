@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 
 setup: ; @scripts/setup.sh all
 
-demo: ; @scripts/setup.sh run && .venv/bin/wbvla demo $(ARGS)
+demo: ; @scripts/setup.sh run && .venv/bin/wbvla demo $(or $(ARGS),--task box_loading --trials 2)
 
 test: ; @scripts/setup.sh all && $(PYTHON) -m pytest $(ARGS)
 
