@@ -43,7 +43,7 @@ class TwoHandedOperator(ABC):
         self._height_m = self._spec.nominal_height_m
         self._last_ns = 0
         self._there_ns: int | None = None
-        self.phase, self._fresh, self._looked = self._order[0], True, False
+        self.phase, self._fresh = self._order[0], True
 
     def act(self, view: View, state: RobotState, now_ns: int) -> TeleopFrame:
         """See :class:`wbvla_teleop.devices.scripted.Operator`. Raises ValueError when the scene lacks a thing."""
@@ -57,9 +57,9 @@ class TwoHandedOperator(ABC):
             return TeleopFrame(now_ns, False)
         dt_s = min(max(now_ns - self._last_ns, 0) / NS_PER_S, 0.1)
         self._last_ns = now_ns
+        begins = self._hands.hold is None
         self._hands.feel(view, state, dt_s)
-        if not self._looked:
-            self._looked = True
+        if begins:
             self._enter(self._first(view, state))
         flags, wrists = self._do(view, state, dt_s, now_ns)
         opening = self._opening()
